@@ -1,0 +1,3 @@
+"""Pasture: AWS Lambda on your own machines."""
+
+__version__ = "0.1.0"

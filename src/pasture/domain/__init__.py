@@ -1,0 +1,1 @@
+"""The nouns and rules of Lambda. No I/O here, and nothing above is known."""

@@ -1,0 +1,144 @@
+"""What a sandbox is to be, and what every kind of isolation promises."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory or file of the host, shown read-only at an absolute path inside."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """A box that programs can be started in. Sizes are bytes."""
+
+    id: str
+    """Unique in this server; letters, digits and hyphens; names its cgroup and its directory."""
+    mounts: tuple[Mount, ...]
+    memory_bytes: int
+    tmp_bytes: int
+    cpus: float
+    """How many processors' worth of time, as a hard cap."""
+    open_files: int = 1_024
+    processes: int = 1_024
+    hostname: str = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to start in a sandbox. Paths are as seen inside.
+
+    `descriptors` are passed at the numbers given (3 and above); standard input is
+    /dev/null, `stdout` and `stderr` are the write ends that the caller made. All of them
+    are duplicated: the caller still owns and closes its own.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: str
+    stdout: int
+    stderr: int
+    descriptors: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a program ended: an exit code, or the signal that killed it. `out_of_memory`: the kernel killed for memory."""
+
+    code: int | None
+    signal: int | None = None
+    out_of_memory: bool = False
+
+
+class SandboxError(Exception):
+    """A sandbox or a program could not be made: names the step, what it failed on, and the kernel's reason."""
+
+
+class Process(Protocol):
+    """A program that was started in a sandbox."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def wait(self) -> Exit:
+        """Until it has ended. May be awaited by many and any number of times."""
+        ...
+
+    def send_signal(self, signal: int) -> None:
+        """To the program itself; silently nothing when it has ended."""
+        ...
+
+
+class Sandbox(Protocol):
+    """A box: made by `Isolation.create`, removed by `destroy`, and by nothing else but the end of the server."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def listener(self) -> socket.socket:
+        """A non-blocking TCP socket, already listening inside the sandbox. The sandbox owns it."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """`host:port` at which programs inside reach the listener."""
+        ...
+
+    def path(self, inside: str) -> str:
+        """Where programs in this sandbox find a mount's target: `inside` itself, except where nothing is mounted (`process`)."""
+        ...
+
+    async def start(self, program: Program) -> Process: ...
+
+    async def kill_all(self) -> None:
+        """Every program in the box, with SIGKILL; the box stays, and so does its /tmp. Returns when all are gone."""
+        ...
+
+    async def freeze(self) -> None:
+        """No program in the box gets processor time until `thaw`. Does nothing where the kind cannot."""
+        ...
+
+    async def thaw(self) -> None: ...
+
+    def peak_memory_bytes(self) -> int:
+        """The most memory the box has used since it was made; 0 where it is not known."""
+        ...
+
+    def pids(self) -> Sequence[int]:
+        """Host process ids of everything in the box, the box's own init included; for tests and status."""
+        ...
+
+    async def destroy(self) -> None:
+        """Kill everything and give back every process, mount, cgroup, namespace, socket and file. Idempotent."""
+        ...
+
+
+class Isolation(Protocol):
+    """A way to make sandboxes. One per server; made by `kinds`, opened before use, closed at the end."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is not enforced here and why, for people; empty when everything is."""
+        ...
+
+    async def open(self) -> None:
+        """Get ready; first clear what a crash of an earlier session of the same data directory left behind."""
+        ...
+
+    async def create(self, spec: SandboxSpec) -> Sandbox: ...
+
+    async def close(self) -> None:
+        """Destroy every sandbox that is left and end the launcher."""
+        ...

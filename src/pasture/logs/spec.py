@@ -1,0 +1,22 @@
+"""What the parts above need of the logs: somewhere to write that never makes an invocation wait."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    timestamp: int
+    """Milliseconds since the epoch."""
+    message: str
+
+
+class LogWriter(Protocol):
+    """One log stream, open for writing. Group and stream come into being with the first event."""
+
+    def write(self, timestamp: int, message: str) -> None:
+        """Take one event (milliseconds since the epoch) and return at once; it is stored soon, in order.
+
+        When the store cannot keep up, events are dropped and one event says how many.
+        """
+        ...

@@ -1,0 +1,53 @@
+"""What a managed runtime is, and what every family of runtimes promises."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pasture.isolation.spec import Mount
+
+
+class RuntimeUnavailable(Exception):
+    """The runtime is known and not on this machine, or cannot be made ready; the message says what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledRuntime:
+    """A runtime that functions can use on this machine. Paths in `command` and `environment` are as seen inside."""
+
+    identifier: str
+    """As in CreateFunction: `python3.12`."""
+    version: str
+    """The interpreter's own, as INIT_START names it: `3.12.1`."""
+    location: Path
+    """The interpreter on the host."""
+    mounts: tuple[Mount, ...]
+    command: tuple[str, ...]
+    """What is started; the handler is in `_HANDLER` and, where the client wants it, appended by `handler_argument`."""
+    handler_argument: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the family sets (PATH, LD_LIBRARY_PATH, PYTHONPATH …); a function may override them."""
+
+
+class RuntimeFamily(Protocol):
+    """`python`, `nodejs` … Discovery runs off the event loop: these methods may block."""
+
+    @property
+    def name(self) -> str: ...
+
+    def identifiers(self) -> Sequence[str]:
+        """Every identifier of the family that AWS still accepts for new functions."""
+        ...
+
+    def find(self, identifier: str) -> InstalledRuntime | None:
+        """The runtime ready for use, or None when it needs `install` first or cannot be had."""
+        ...
+
+    def install(self, identifier: str) -> InstalledRuntime:
+        """Make it ready: idempotent, safe against a crash and against another process doing the same. Raises RuntimeUnavailable."""
+        ...
+
+    def interpreters(self) -> Mapping[str, Path]:
+        """Identifier → interpreter, for those whose interpreter is on this machine, ready or not."""
+        ...
