@@ -93,6 +93,11 @@ class FunctionVersion:
         return self.scope.function_arn(self.name, None if self.version == LATEST else self.version)
 
     @property
+    def is_settling(self) -> bool:
+        """Whether it has yet to be brought to Active or Failed, or its last update to an end."""
+        return self.state is State.PENDING or self.last_update is LastUpdateStatus.IN_PROGRESS
+
+    @property
     def environment_key(self) -> str:
         """Names the set of environments that may serve this version."""
         return f"{self.scope.account}/{self.scope.region}/{self.name}/{self.version}/{self.generation}"
@@ -104,7 +109,10 @@ class Function:
 
     latest: FunctionVersion
     active: FunctionVersion | None = None
-    """What invocations of `$LATEST` run: while an update is in progress, still the version before it. None before the first activation."""
+    """What invocations of `$LATEST` run: while an update is in progress, still the version before it.
+
+    None before the first activation.
+    """
     tags: Mapping[str, str] = field(default_factory=dict)
     next_version: int = 1
     reserved_concurrency: int | None = None
@@ -116,3 +124,8 @@ class Function:
     @property
     def name(self) -> str:
         return self.latest.name
+
+    @property
+    def code(self) -> frozenset[str]:
+        """The digests of every deployment package it needs."""
+        return frozenset(v.code.sha256 for v in (self.latest, self.active) if v is not None)

@@ -1,7 +1,6 @@
 """What a handler is given and what it answers."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
@@ -42,7 +41,7 @@ class Headers(Mapping[str, str]):
         return list(self._fields)
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True)
 class Request:
     """A whole request: the handler is called when its body has come."""
 
@@ -52,8 +51,8 @@ class Request:
     headers: Headers
     body: bytes = b""
     peer: str = ""
-    disconnected: "asyncio.Event" = field(default_factory=asyncio.Event)
-    """Set when the client has gone before it was answered."""
+    on_disconnect: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the client goes before it was answered. The handler itself is never cancelled for that."""
 
     @property
     def raw_path(self) -> str:

@@ -29,6 +29,11 @@ class Tasks:
         while self._running:
             await asyncio.wait(self._running)
 
+    async def settle(self, seconds: float) -> None:
+        """Wait for what runs now, at most so long."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+
     async def close(self) -> None:
         """Cancel what runs and wait until it has ended."""
         while self._running:

@@ -1,5 +1,6 @@
 """What a managed runtime is, and what every family of runtimes promises."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,11 @@ class InstalledRuntime:
     handler_argument: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the family sets (PATH, LD_LIBRARY_PATH, PYTHONPATH …); a function may override them."""
+
+    def arn(self, region: str) -> str:
+        """The runtime version ARN: the same for the same interpreter, another for another."""
+        digest = hashlib.sha256(f"{self.identifier} {self.version}".encode()).hexdigest()
+        return f"arn:aws:lambda:{region}::runtime:{digest}"
 
 
 class RuntimeFamily(Protocol):

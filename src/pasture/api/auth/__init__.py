@@ -1,0 +1,1 @@
+"""Who is calling: access keys, Signature Version 4, and the open door."""

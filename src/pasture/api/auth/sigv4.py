@@ -1,0 +1,299 @@
+"""Signature Version 4, the server's side: what was signed, and does it hold? Pure.
+
+Source: "Signature Version 4 signing process" in the IAM guide; the error words are
+AWS's. A request is read once into a `Claim`; `is_signed_with` then compares it in constant time.
+Repeating a signed request within its window is not refused: AWS does not either.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import parse_qsl, quote, unquote_plus
+
+from pasture.api.auth.errors import IncompleteSignature, InvalidSignature
+from pasture.http.message import Headers
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+UNSIGNED = "UNSIGNED-PAYLOAD"
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+SKEW_SECONDS = 300
+LONGEST_PRESIGNED_SECONDS = 604_800
+# What STS grants a presigned request that does not say: "valid for 15 minutes".
+DEFAULT_PRESIGNED_SECONDS = 900
+
+_REGION = re.compile(r"[a-z0-9-]{1,64}")
+_BASIC_ISO = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_BLANKS = re.compile(r"[ \t]+")
+
+# Their values enter the signature by other ways, or come from proxies after signing.
+_MAY_BE_UNSIGNED = {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request says about its own signature."""
+
+    key_id: str
+    day: str
+    region: str
+    service: str
+    signed_headers: tuple[str, ...]
+    signature: str
+    timestamp: str
+    """`20150830T123600Z`."""
+    payload_sha256: str | None
+    """As the client declares it; None means that of the body as it came."""
+    session_token: str | None = None
+    presigned_seconds: int | None = None
+    """None for a signature in the Authorization header."""
+
+    @property
+    def credential_scope(self) -> str:
+        return f"{self.day}/{self.region}/{self.service}/aws4_request"
+
+
+def read_claim(target: str, headers: Headers) -> Claim | None:
+    """The claim in the Authorization header or in the query; None when there is neither."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        return _from_header(authorization, headers)
+    if "X-Amz-Algorithm=" in target or "X-Amz-Signature=" in target:
+        return _from_query(dict(parse_qsl(target.partition("?")[2], keep_blank_values=True)), headers)
+    return None
+
+
+def _from_header(authorization: str, headers: Headers) -> Claim:
+    algorithm, _, rest = authorization.strip().partition(" ")
+    if algorithm != ALGORITHM:
+        raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{algorithm[:64]}' ({_hashed(authorization)}).")
+    fields = {
+        name.strip(): value.strip() for name, _, value in (item.partition("=") for item in rest.split(",")) if name
+    }
+    lacking = [
+        f"Authorization header requires '{name}' parameter."
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if not fields.get(name)
+    ]
+    when = headers.get("x-amz-date") or headers.get("date")
+    if when is None:
+        lacking.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if lacking or when is None:
+        raise IncompleteSignature(f"{' '.join(lacking)} ({_hashed(authorization)})")
+    claim = _claim(
+        fields["Credential"],
+        fields["SignedHeaders"],
+        fields["Signature"],
+        _basic_iso(when),
+        headers.get("x-amz-content-sha256"),
+        headers.get("x-amz-security-token"),
+        None,
+    )
+    _require_signed(claim, headers)
+    return claim
+
+
+def _from_query(query: dict[str, str], headers: Headers) -> Claim:
+    if query.get("X-Amz-Algorithm") != ALGORITHM:
+        raise IncompleteSignature(f"AWS query-string parameters must have 'X-Amz-Algorithm' of {ALGORITHM}.")
+    names = ("X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
+    lacking = [f"AWS query-string parameters must include '{name}'." for name in names if not query.get(name)]
+    if lacking:
+        raise IncompleteSignature(f"{' '.join(lacking)} Re-examine the query-string parameters.")
+    expires = query.get("X-Amz-Expires", str(DEFAULT_PRESIGNED_SECONDS))
+    if not (expires.isascii() and expires.isdigit() and 1 <= int(expires[:12]) <= LONGEST_PRESIGNED_SECONDS):
+        raise IncompleteSignature(f"X-Amz-Expires must be between 1 and {LONGEST_PRESIGNED_SECONDS} seconds.")
+    claim = _claim(
+        query["X-Amz-Credential"],
+        query["X-Amz-SignedHeaders"],
+        query["X-Amz-Signature"],
+        _basic_iso(query["X-Amz-Date"]),
+        query.get("X-Amz-Content-Sha256") or headers.get("x-amz-content-sha256"),
+        query.get("X-Amz-Security-Token"),
+        int(expires),
+    )
+    _require_signed(claim, headers)
+    return claim
+
+
+def _claim(
+    credential: str,
+    signed_headers: str,
+    signature: str,
+    timestamp: str,
+    payload_sha256: str | None,
+    session_token: str | None,
+    presigned_seconds: int | None,
+) -> Claim:
+    parts = credential.split("/")
+    if len(parts) != 5:
+        raise IncompleteSignature(
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
+            f"got '{credential[:256]}'"
+        )
+    key_id, day, region, service, term = parts
+    if term != "aws4_request":
+        raise InvalidSignature("Credential should be scoped with a valid terminator: 'aws4_request'.")
+    if day != timestamp[:8]:
+        raise InvalidSignature(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{day[:16]}' != '{timestamp[:8]}', from '{timestamp}'."
+        )
+    # Both become parts of ARNs and of keys in the store.
+    if not _REGION.fullmatch(region):
+        raise InvalidSignature("Credential should be scoped to a valid region.")
+    if not _REGION.fullmatch(service):
+        raise InvalidSignature("Credential should be scoped to correct service.")
+    if not signed_headers.isascii():
+        raise IncompleteSignature("'SignedHeaders' must be names of headers.")
+    names = tuple(signed_headers.lower().split(";"))
+    return Claim(
+        key_id, day, region, service, names, signature, timestamp, payload_sha256, session_token, presigned_seconds
+    )
+
+
+def _require_signed(claim: Claim, headers: Headers) -> None:
+    """ "You must include the host header and any x-amz-* headers in the request." """
+    wanted = ["host", *(name for name in headers if name.startswith("x-amz-") and name not in _MAY_BE_UNSIGNED)]
+    for name in wanted:
+        if name not in claim.signed_headers:
+            shown = "Host' or ':authority" if name == "host" else name
+            raise InvalidSignature(f"'{shown}' must be a 'SignedHeader' in the AWS Authorization header.")
+
+
+def _hashed(authorization: str) -> str:
+    digest = b64encode(hashlib.sha256(authorization.encode("latin-1", "replace")).digest()).decode()
+    return f"Hashed with SHA-256 and encoded with Base64 Authorization={digest}"
+
+
+def _basic_iso(when: str) -> str:
+    """`20150830T123600Z` from that, or from the date of a Date header."""
+    if _BASIC_ISO.fullmatch(when):
+        return when
+    try:
+        return parsedate_to_datetime(when).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    except ValueError:
+        raise IncompleteSignature(
+            f"Date must be in ISO-8601 'basic format'. Got '{when[:64]}'. See http://en.wikipedia.org/wiki/ISO_8601"
+        ) from None
+
+
+# Time...
+
+
+def check_time(claim: Claim, now: float) -> None:
+    """Raises unless the claim holds at `now`."""
+    try:
+        signed_at = datetime.strptime(claim.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise IncompleteSignature(
+            f"Date must be in ISO-8601 'basic format'. Got '{claim.timestamp}'. "
+            "See http://en.wikipedia.org/wiki/ISO_8601"
+        ) from None
+    lifetime = SKEW_SECONDS if claim.presigned_seconds is None else claim.presigned_seconds
+    if signed_at < now - lifetime:
+        span = "5 min." if claim.presigned_seconds is None else f"{lifetime} s."
+        raise InvalidSignature(
+            f"Signature expired: {claim.timestamp} is now earlier than "
+            f"{_stamp(now - lifetime)} ({_stamp(now)} - {span})"
+        )
+    if signed_at > now + SKEW_SECONDS:
+        raise InvalidSignature(
+            f"Signature not yet current: {claim.timestamp} is still later than "
+            f"{_stamp(now + SKEW_SECONDS)} ({_stamp(now)} + 5 min.)"
+        )
+
+
+def _stamp(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+# The signature...
+
+
+def is_signed_with(secret: str, claim: Claim, method: str, target: str, headers: Headers, body_sha256: str) -> bool:
+    """Whether `secret` makes the claim's signature for this request."""
+    if claim.payload_sha256 not in {None, UNSIGNED, body_sha256}:
+        return False
+    payload = claim.payload_sha256 or body_sha256
+    key = signing_key(secret, claim.day, claim.region, claim.service)
+    given = claim.signature.encode("latin-1", "replace")
+    for request in canonical_requests(claim, method, target, headers, payload):
+        digest = hashlib.sha256(request.encode("latin-1")).hexdigest()
+        to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{claim.credential_scope}\n{digest}"
+        expected = hmac.digest(key, to_sign.encode("latin-1"), "sha256").hex().encode()
+        if hmac.compare_digest(expected, given):
+            return True
+    return False
+
+
+@lru_cache(maxsize=1024)
+def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode("latin-1"), "sha256")
+    return key
+
+
+def canonical_requests(claim: Claim, method: str, target: str, headers: Headers, payload: str) -> Iterator[str]:
+    """The canonical form of the request, and then the other forms that clients sign in its stead.
+
+    The path is normalised before it is encoded; the Go SDK leaves dots and double slashes as they
+    are. The query is decoded and encoded anew; botocore signs the pairs as they stand in the URL.
+    Each form stands for exactly one request, so that accepting both opens nothing.
+    """
+    path, _, query = target.partition("?")
+    pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
+    if claim.presigned_seconds is not None:
+        pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
+    head = "".join(f"{name}:{_header_value(headers, name)}\n" for name in claim.signed_headers)
+    tail = f"{head}\n{';'.join(claim.signed_headers)}\n{payload}"
+    for its_path in _distinct(_encode_path(_normalise(path)), _encode_path(path or "/")):
+        for its_query in _distinct(_join(_encode_pairs(pairs)), _join(pairs)):
+            yield f"{method}\n{its_path}\n{its_query}\n{tail}"
+
+
+def _distinct(first: str, second: str) -> tuple[str, ...]:
+    return (first,) if first == second else (first, second)
+
+
+def _encode_path(path: str) -> str:
+    """Every service but S3 encodes the path as it was sent once more."""
+    return quote(path, safe="/-_.~", encoding="latin-1")
+
+
+def _normalise(path: str) -> str:
+    if "//" not in path and "/." not in path:
+        return path or "/"
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
+
+
+def _encode_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(_encode_again(name), _encode_again(value)) for name, value in pairs]
+
+
+def _encode_again(text: str) -> str:
+    if text.isalnum() and text.isascii():
+        return text
+    return quote(unquote_plus(text, encoding="latin-1"), safe="-_.~", encoding="latin-1")
+
+
+def _join(pairs: list[tuple[str, str]]) -> str:
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+
+
+def _header_value(headers: Headers, name: str) -> str:
+    # Only blanks are folded: bytes of UTF-8 that look like Latin-1 spaces are not blanks.
+    return ",".join(_BLANKS.sub(" ", value.strip(" \t")) for value in headers.all(name))

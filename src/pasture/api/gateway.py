@@ -1,0 +1,136 @@
+"""The front door: who is calling which service, and whatever happens an answer in that service's form."""
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+
+from pasture.api.auth.authenticator import Authenticates
+from pasture.api.call import Authenticated
+from pasture.api.wire.awsjson import aws_json_error
+from pasture.api.wire.awsquery import aws_query_error, read_form
+from pasture.api.wire.bodies import body_limit, too_large_error
+from pasture.api.wire.restjson import rest_json_error
+from pasture.api.wire.service import Service, internal_error
+from pasture.domain.errors import ApiError, UnknownOperation
+from pasture.http.message import Request, Response
+
+_log = logging.getLogger(__name__)
+
+PlainHandler = Callable[[Request], Awaitable[Response]]
+
+# Every path of Lambda begins with the date of a feature.
+_LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/")
+_FORM = "application/x-www-form-urlencoded"
+
+
+class UnknownService(ApiError):
+    """Ours: on AWS every service has an address of its own, and none is asked for another."""
+
+    code = "UnknownServiceException"
+    status = 404
+
+
+class Gateway:
+    """`plain` maps path prefixes to what is served there without a signature; the longest that fits serves."""
+
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        authenticator: Authenticates,
+        plain: Mapping[str, PlainHandler] | None = None,
+        new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._services = dict(services)
+        self._authenticator = authenticator
+        self._plain = sorted((plain or {}).items(), key=lambda item: -len(item[0]))
+        self._new_request_id = new_request_id
+        self._by_target = {s.target_prefix: s for s in services.values() if s.target_prefix}
+
+    async def __call__(self, request: Request) -> Response:
+        request_id = self._new_request_id()
+        for prefix, handler in self._plain:
+            if request.target.startswith(prefix):
+                return await _serve_plain(handler, request, request_id)
+        service = self._guess(request)
+        try:
+            who = await self._authenticator.authenticate(request)
+            service = self._chosen(request, service, who)
+        except ApiError as error:
+            return _refuse(request, service, error, request_id)
+        except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told that it is internal
+            _log.exception("%s %s: cannot tell who calls (request %s)", request.method, request.raw_path, request_id)
+            return _refuse(request, service, internal_error(request_id), request_id)
+        return await service.answer(request, request_id, who, base_url(request))
+
+    def too_large(self, method: str, target: str) -> Response:
+        return too_large(method, target, self._new_request_id())
+
+    def _chosen(self, request: Request, guess: Service | None, who: Authenticated) -> Service:
+        """The service that the signature is for; without one, what the request looks like."""
+        chosen = guess if who.service is None else self._services.get(who.service)
+        if chosen is not None:
+            return chosen
+        if who.service is None:
+            raise UnknownOperation(f"No operation answers {request.method} {request.raw_path[:256]}.")
+        served = ", ".join(sorted(self._services)) or "none"
+        raise UnknownService(
+            f"The request is signed for the service '{who.service[:64]}', and this Pasture serves {served}."
+        )
+
+    def _guess(self, request: Request) -> Service | None:
+        """What the request looks like, before a signature says so."""
+        if _LAMBDA_PATH.match(request.target):
+            return self._services.get("lambda")
+        target = request.headers.get("x-amz-target")
+        if target is not None:
+            return self._by_target.get(target.partition(".")[0])
+        if _is_query(request):
+            action = read_form(request).get("Action")
+            for service in self._services.values():
+                if service.speaks_query and action in service.operation_names:
+                    return service
+        return None
+
+
+async def _serve_plain(handler: PlainHandler, request: Request, request_id: str) -> Response:
+    try:
+        response = await handler(request)
+    except ApiError as error:
+        return rest_json_error(error, request_id)
+    except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told that it is internal
+        _log.exception("%s %s failed (request %s)", request.method, request.raw_path, request_id)
+        return rest_json_error(internal_error(request_id), request_id)
+    response.headers = {"x-amzn-RequestId": request_id, **response.headers}
+    return response
+
+
+def _is_query(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith(_FORM) or "Action=" in request.raw_query
+
+
+def _refuse(request: Request, service: Service | None, error: ApiError, request_id: str) -> Response:
+    """In the service's form, or else in the one that the caller seems to speak."""
+    if service is not None:
+        return service.error(error, request_id)
+    if "x-amz-target" in request.headers:
+        return aws_json_error(error, request_id)
+    if _is_query(request):
+        return aws_query_error(error, request_id)
+    return rest_json_error(error, request_id)
+
+
+def base_url(request: Request) -> str:
+    """The address under which this client reaches us; a proxy that ends TLS says so."""
+    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
+    return f"{scheme}://{request.headers.get('host', 'localhost')}"
+
+
+def too_large(method: str, target: str, request_id: str = "") -> Response:
+    """The answer to a request whose body passed `body_limit`; the rest of it is not read."""
+    response = rest_json_error(too_large_error(method, target), request_id or str(uuid.uuid4()))
+    response.close = True
+    return response
+
+
+__all__ = ["Gateway", "PlainHandler", "UnknownService", "base_url", "body_limit", "too_large"]

@@ -1,0 +1,159 @@
+"""Invoke: what the door checks before an invocation, and how its outcome is told (aws-lambda reference 4.1)."""
+
+import asyncio
+import base64
+import binascii
+import re
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge, ResourceNotFound
+from pasture.domain.function import Function, FunctionVersion
+from pasture.domain.identifiers import parse_function
+from pasture.domain.invocation import Invocation, Outcome
+from pasture.domain.limits import Limits
+from pasture.domain.scope import Scope
+from pasture.invoke.routing import route
+from pasture.kit.clock import Clock
+
+if TYPE_CHECKING:
+    from pasture.api.call import Call
+
+Find = Callable[[Scope, str], Awaitable[Function | None]]
+Invoke = Callable[[FunctionVersion, Invocation], Awaitable[Outcome]]
+
+# The words of AWS's message round the limit down to 6 MiB; what is enforced is RAPID's number, 100 bytes more.
+_TOO_LARGE = "{size} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+# Below this, looking through a payload on the event loop is quicker than asking a thread to.
+_CHECK_ELSEWHERE_BYTES = 256 * 1024
+_VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+_WORD = 256
+
+
+class InvokeOperations:
+    def __init__(self, find: Find, invoke: Invoke, limits: Limits, clock: Clock) -> None:
+        self._find = find
+        self._invoke = invoke
+        self._limits = limits
+        self._clock = clock
+
+    async def invoke(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
+        reference = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
+        function = await self._find(call.scope, reference.name)
+        if function is None:
+            raise ResourceNotFound(f"Function not found: {reference.arn(call.scope)}")
+        version = route(function, reference.qualifier)
+        kind = request.get("InvocationType", "RequestResponse")
+        if kind == "Event":
+            raise NotBuiltYet(
+                "Asynchronous invocation (InvocationType Event) is not served by this version of Pasture."
+            )
+        if kind == "DryRun":
+            return {"StatusCode": 204}
+        payload = request.get("Payload") or b"{}"
+        await self._check(payload)
+        trace = call.request.headers.get("x-amzn-trace-id") or _new_trace(self._clock.now())
+        call.answer_headers["X-Amzn-Trace-Id"] = trace
+        invocation = Invocation(
+            request_id=call.request_id,
+            function_arn=reference.arn(call.scope),
+            payload=payload,
+            trace_id=trace,
+            client_context=self._client_context(request.get("ClientContext", "")),
+            tail=request.get("LogType") == "Tail",
+            invocation_id=str(uuid.uuid4()),
+        )
+        return _told(await self._invoke(version, invocation), version)
+
+    async def _check(self, payload: bytes) -> None:
+        if len(payload) > self._limits.payload_bytes:
+            raise RequestTooLarge(_TOO_LARGE.format(size=len(payload)))
+        if len(payload) < _CHECK_ELSEWHERE_BYTES:
+            check_json(payload)
+        else:
+            await asyncio.to_thread(check_json, payload)
+
+    def _client_context(self, header: str) -> str:
+        """Base64 of a JSON object, handed to the runtime as its text."""
+        if not header:
+            return ""
+        if len(header) > self._limits.client_context_bytes:
+            raise InvalidRequestContent(
+                f"Client context must be no more than {self._limits.client_context_bytes} bytes when base64-encoded."
+            )
+        try:
+            text = base64.b64decode(header, validate=True)
+            msgspec.json.decode(text, type=dict)
+            return text.decode()
+        except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from error
+
+
+def _told(outcome: Outcome, version: FunctionVersion) -> dict[str, Any]:
+    answer: dict[str, Any] = {"StatusCode": 200, "ExecutedVersion": version.version, "Payload": outcome.payload}
+    if outcome.failed:
+        answer["FunctionError"] = "Unhandled"
+    if outcome.log_tail:
+        answer["LogResult"] = base64.b64encode(outcome.log_tail).decode()
+    return answer
+
+
+def check_json(payload: bytes) -> None:
+    """Raises InvalidRequestContent, in the words of the parser that AWS uses (Jackson)."""
+    try:
+        payload.decode()
+        msgspec.json.decode(payload)
+    except UnicodeDecodeError as error:
+        reason = f"Invalid UTF-8 start byte 0x{payload[error.start]:x}"
+        raise _unparsable(reason, payload, error.start) from error
+    except msgspec.DecodeError as error:
+        position = _position(str(error), len(payload))
+        raise _unparsable(_jackson(payload, position), payload, position) from error
+    except RecursionError as error:
+        raise _unparsable("Document nesting depth exceeds the maximum allowed", payload, 0) from error
+
+
+def _unparsable(reason: str, payload: bytes, position: int) -> InvalidRequestContent:
+    line = payload.count(b"\n", 0, position) + 1
+    column = position - (payload.rfind(b"\n", 0, position) + 1) + 1
+    source = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled);"
+    # Jackson puts the place on a line of its own.
+    return InvalidRequestContent(
+        f"Could not parse request body into json: Could not parse payload into json: {reason}\n"
+        f" at {source} line: {line}, column: {column}]"
+    )
+
+
+def _position(message: str, length: int) -> int:
+    """`JSON is malformed: invalid character (byte 3)` → 3; the end of the text when it is cut short."""
+    _, _, rest = message.rpartition("(byte ")
+    digits = rest.rstrip(")")
+    return int(digits) if digits.isdigit() else length
+
+
+def _jackson(payload: bytes, position: int) -> str:
+    if token := _word_at(payload, position):
+        return f"Unrecognized token '{token}': was expecting {_VALUES}"
+    if position >= len(payload):
+        return "Unexpected end-of-input"
+    code = payload[position]
+    shown = f"'{chr(code)}' (code {code})" if 0x20 <= code < 0x7F else f"(CTRL-CHAR, code {code})"
+    return f"Unexpected character ({shown}): expected a valid value {_VALUES}"
+
+
+def _word_at(payload: bytes, position: int) -> str:
+    """The bare word that the parser stopped in or behind, if it is none that JSON knows."""
+    before = re.search(rb"[A-Za-z]\w*$", payload[max(0, position - _WORD) : position])
+    start = position - len(before.group()) if before else position
+    word = re.match(rb"[A-Za-z]\w*", payload[start : start + _WORD])
+    text = word.group().decode() if word else ""
+    return "" if text in {"true", "false", "null"} else text
+
+
+def _new_trace(now: float) -> str:
+    """A trace header as AWS makes one for an invocation that came without (reference 2.6): not sampled."""
+    return f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"

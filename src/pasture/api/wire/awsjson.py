@@ -1,0 +1,76 @@
+"""The JSON 1.0 and 1.1 protocols: one path, the operation in `X-Amz-Target`. CloudWatch Logs speaks it."""
+
+from typing import Any
+
+from botocore.model import ServiceModel
+
+from pasture.api.wire.faults import Faults
+from pasture.api.wire.parsing import Parsers, decode_json
+from pasture.api.wire.protocol import Found
+from pasture.api.wire.rendering import Renderers, encode_json
+from pasture.api.wire.validation import Validator
+from pasture.domain.errors import ApiError, UnknownOperation
+from pasture.http.message import Request, Response
+
+
+class AwsJson:
+    def __init__(self, model: ServiceModel) -> None:
+        self._model = model
+        self._faults = Faults(model)
+        self._parsers = Parsers()
+        self._renderers = Renderers()
+        self._validators: dict[str, Validator] = {}
+        self._operations = frozenset(model.operation_names)
+        self._content_type = f"application/x-amz-json-{model.metadata.get('jsonVersion', '1.1')}"
+
+    def prepare(self, operation: str) -> None:
+        self._validator(operation)
+
+    def find(self, request: Request) -> Found:
+        operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        if operation not in self._operations:
+            raise UnknownOperation(f"The operation '{operation[:128]}' is not one of this service.")
+        return Found(operation, lambda: self._read(operation, request.body))
+
+    def _read(self, operation: str, body: bytes) -> dict[str, Any]:
+        shape = self._model.operation_model(operation).input_shape
+        content = decode_json(body) if body.strip() else None
+        found = {}
+        if shape is not None and content is not None:
+            found = self._parsers.structure(shape)(content)
+        self._validator(operation).validate(found)
+        return dict(found)
+
+    def _validator(self, operation: str) -> Validator:
+        if operation not in self._validators:
+            model = self._model
+            self._validators[operation] = Validator(model.service_name, model.operation_model(operation))
+        return self._validators[operation]
+
+    def answer(self, operation: str, output: dict[str, Any], request_id: str) -> Response:
+        headers = {"Content-Type": self._content_type, "x-amzn-RequestId": request_id}
+        shape = self._model.operation_model(operation).output_shape
+        if shape is None:
+            return Response(200, headers)
+        return Response(200, headers, encode_json(self._renderers.structure(shape)(output)))
+
+    def error(self, error: ApiError, request_id: str) -> Response:
+        return aws_json_error(error, request_id, self._faults, self._content_type)
+
+
+def aws_json_error(
+    error: ApiError,
+    request_id: str,
+    faults: Faults | None = None,
+    content_type: str = "application/x-amz-json-1.1",
+) -> Response:
+    """`__type` names the error. The caller's errors are 400 unless the model says otherwise."""
+    declared = faults.declared(error) if faults else None
+    status = (declared and declared.status) or (error.status if error.status in {413, 501} else _by_fault(error))
+    headers = {"Content-Type": content_type, "x-amzn-RequestId": request_id, **error.headers}
+    message_key = declared.message_key if declared else "message"
+    return Response(status, headers, encode_json({"__type": error.code, message_key: error.message, **error.members}))
+
+
+def _by_fault(error: ApiError) -> int:
+    return 400 if error.fault == "User" else max(error.status, 500)

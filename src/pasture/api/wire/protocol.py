@@ -1,0 +1,30 @@
+"""What every wire protocol can do: say which operation a request means, and write its answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pasture.domain.errors import ApiError
+from pasture.http.message import Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The operation that a request means, and how to read its input: parsing and validation may be slow."""
+
+    operation: str
+    read: Callable[[], dict[str, Any]]
+
+
+class Wire(Protocol):
+    def prepare(self, operation: str) -> None:
+        """Compile an operation now, so that its first call is not slower than the others."""
+        ...
+
+    def find(self, request: Request) -> Found:
+        """Raises UnknownOperation."""
+        ...
+
+    def answer(self, operation: str, output: dict[str, Any], request_id: str) -> Response: ...
+
+    def error(self, error: ApiError, request_id: str) -> Response: ...

@@ -1,0 +1,54 @@
+"""How an environment comes to be: its runtime, its code, its log stream and its plan, put together."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pasture.domain.function import FunctionVersion
+from pasture.domain.limits import Limits
+from pasture.environments.capture import Journal
+from pasture.environments.environment import Environment
+from pasture.environments.plan import make_plan
+from pasture.functions.package import Packages
+from pasture.isolation.spec import Isolation
+from pasture.kit.clock import Clock
+from pasture.logs import report
+from pasture.logs.service import LogService
+from pasture.runtimes.registry import Runtimes
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFactory:
+    isolation: Isolation
+    packages: Packages
+    runtimes: Runtimes
+    logs: LogService
+    clock: Clock
+    limits: Limits
+
+    async def make(self, id_: str, version: FunctionVersion) -> Environment:
+        """Raises RuntimeUnavailable or FileNotFoundError when what the version needs is gone."""
+        runtime = self.runtimes.ready(version.runtime)
+        if runtime is None:
+            runtime = await asyncio.to_thread(self.runtimes.install, version.runtime)
+        sha256 = version.code.sha256
+        self.packages.hold(sha256)
+        try:
+            tree = await self.packages.tree(sha256)
+        except BaseException:
+            self.packages.release(sha256)
+            raise
+        today = datetime.fromtimestamp(self.clock.now(), UTC)
+        stream = report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex)
+        journal = Journal(self.logs.writer(version.scope, version.logging.group, stream), self.clock)
+        plan = make_plan(id_, version, runtime, tree, stream, self.limits)
+        return Environment(
+            plan,
+            self.isolation,
+            journal,
+            self.clock,
+            self.limits,
+            runtime_version_arn=runtime.arn(version.scope.region),
+            on_gone=lambda: self.packages.release(sha256),
+        )

@@ -1,0 +1,174 @@
+"""One server: everything it is made of, made in order and taken down in the opposite one."""
+
+import logging
+import secrets
+import uuid
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+from pasture.api.account_operations import AccountOperations
+from pasture.api.auth.authenticator import Authenticates, Authenticator, OpenDoor
+from pasture.api.auth.keys import KeyRing
+from pasture.api.downloads import Downloads
+from pasture.api.functions_operations import FunctionsOperations
+from pasture.api.gateway import Gateway
+from pasture.api.invoke_operations import InvokeOperations
+from pasture.api.logs_operations import LogsOperations
+from pasture.api.sts import CallerIdentity
+from pasture.api.wire.service import Service
+from pasture.app.data_directory import DataDirectory
+from pasture.app.environment_factory import EnvironmentFactory
+from pasture.domain.function import Function
+from pasture.domain.scope import DEFAULT_REGION, Scope
+from pasture.environments.pool import Pool
+from pasture.functions.activation import Activation
+from pasture.functions.catalog import Catalog
+from pasture.functions.package import Packages
+from pasture.http.message import Request, Response
+from pasture.http.server import HttpLimits, HttpServer
+from pasture.invoke.direct import DirectInvoker
+from pasture.isolation.kinds import open_kind
+from pasture.isolation.spec import Isolation
+from pasture.kit.clock import Clock, SystemClock
+from pasture.logs.service import LogService
+from pasture.logs.store import LogStore
+from pasture.runtimes.registry import Runtimes, families
+from pasture.settings import Settings
+from pasture.store.blobs import Blobs
+from pasture.store.documents import Documents
+from pasture.store.kinds.sqlite import SqliteDocuments
+
+_log = logging.getLogger(__name__)
+
+# Seconds that the last answers may take to leave.
+_LAST_ANSWERS = 2.0
+
+
+class Node:
+    """Made by `open`, which answers once everything works; `close` gives everything back."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._clock: Clock = SystemClock()
+        self.url = ""
+        self.pool: Pool
+        self.isolation: Isolation
+        self._server: HttpServer
+
+    @classmethod
+    async def open(cls, settings: Settings, isolation_kind: str) -> Self:
+        async with AsyncExitStack() as stack:
+            node = cls(settings, stack)
+            await node._open(isolation_kind)
+            node._stack = stack.pop_all()
+            return node
+        raise AssertionError  # for the type checker: the block above returns or raises
+
+    async def close(self) -> None:
+        """Accept no more, let running invocations finish within the grace period, then take everything down."""
+        self._server.stop_listening()
+        await self.pool.close(self._settings.grace_seconds)
+        await self._stack.aclose()
+
+    def hurry(self) -> None:
+        """Cut the grace period short."""
+        self.pool.refuse_all()
+
+    async def _open(self, isolation_kind: str) -> None:
+        settings, stack = self._settings, self._stack
+        data = DataDirectory(settings.data_dir)
+        stack.callback(data.close)
+
+        documents = await SqliteDocuments.open(data.path / "metadata.db")
+        stack.push_async_callback(documents.close)
+        blobs = Blobs(data.path / "blobs")
+        await blobs.clear_temporary()
+        packages = Packages(data.path / "packages", blobs, settings.limits)
+        await packages.open()
+        logs = LogService(await LogStore.open(data.path / "logs.db"), self._clock)
+        stack.push_async_callback(logs.close)
+        await logs.open()
+
+        runtimes = Runtimes(families(settings.runtimes_dir))
+        catalog = Catalog(
+            documents, packages, limits=settings.limits, clock=self._clock, new_id=lambda: str(uuid.uuid4())
+        )
+        catalog.open()
+        stack.callback(catalog.close)
+
+        self.isolation = open_kind(isolation_kind, run_directory=data.session, owner=data.owner)
+        await self.isolation.open()
+        stack.push_async_callback(self.isolation.close)
+        factory = EnvironmentFactory(self.isolation, packages, runtimes, logs, self._clock, settings.limits)
+        self.pool = Pool(factory.make, settings.memory_mb, settings.idle_seconds, self._clock)
+        stack.push_async_callback(self.pool.close, 0.0)
+        stack.callback(catalog.on_change(self._function_changed))
+
+        activation = Activation(catalog, packages, runtimes, documents)
+        await activation.open()
+        stack.push_async_callback(activation.close)
+
+        gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes)
+        limits = HttpLimits(body_bytes=gateway.body_limit, too_large=gateway.too_large)
+        self._server = HttpServer(gateway, limits)
+        stack.push_async_callback(self._server.close, _LAST_ANSWERS)
+        host, port = await self._server.listen(settings.host, settings.port)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{port}"
+        data.announce(self.url, auth=settings.auth, region=DEFAULT_REGION)
+
+    async def _gateway(
+        self,
+        data: Path,
+        documents: Documents,
+        blobs: Blobs,
+        catalog: Catalog,
+        logs: LogService,
+        runtimes: Runtimes,
+    ) -> Gateway:
+        settings = self._settings
+        downloads = Downloads(await _link_secret(documents), self._clock, blobs.path)
+        invoker = DirectInvoker(self.pool.run, settings.limits)
+        services = {
+            "lambda": Service(
+                "lambda",
+                [
+                    InvokeOperations(catalog.find, invoker.invoke, settings.limits, self._clock),
+                    FunctionsOperations(catalog, runtimes, downloads.link, settings.limits),
+                    AccountOperations(catalog, settings.limits),
+                ],
+            ),
+            "logs": Service("logs", [LogsOperations(logs)]),
+            "sts": Service("sts", [CallerIdentity()]),
+        }
+        return Gateway(
+            services,
+            self._authenticator(data),
+            {DOWNLOADS: downloads, "/_pasture/health": _health},
+        )
+
+    def _authenticator(self, data: Path) -> Authenticates:
+        if not self._settings.auth:
+            return OpenDoor()
+        ring = KeyRing(data / "keys.json")
+        if not ring.list():
+            key = ring.create(description="first")
+            _log.info("made the first access key, %s; `pasture env` shows how to use it", key.id)
+        return Authenticator(ring, self._clock)
+
+    def _function_changed(self, scope: Scope, name: str, function: Function | None) -> None:
+        self.pool.replaced(scope, name, function.active if function else None)
+
+
+async def _link_secret(documents: Documents) -> bytes:
+    """Signs download links: made once for a data directory, so that links outlive a restart."""
+    known = await documents.get("server/link-secret")
+    if known is None:
+        known = await documents.put("server/link-secret", secrets.token_bytes(32), expect=0)
+    return known.value
+
+
+async def _health(_request: Request) -> Response:
+    return Response(200, {"Content-Type": "application/json"}, b'{"status":"ok"}')

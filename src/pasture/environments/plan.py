@@ -1,0 +1,104 @@
+"""What of a function version goes into its sandbox: mounts, limits, variables. Pure.
+
+Source of names and values: "Defined runtime environment variables" of the Lambda
+developer guide, and values recorded inside real environments (aws-lambda reference 2.3, 2.4).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pasture.domain.function import FunctionVersion
+from pasture.domain.limits import MIB, Limits
+from pasture.isolation.spec import Mount, SandboxSpec
+from pasture.runtimes.spec import InstalledRuntime
+
+TASK_ROOT = "/var/task"
+RUNTIME_DIR = "/var/runtime"
+TELEMETRY_FD = 3
+
+# 1,769 MB of memory come with one processor (developer guide, "Configure Lambda function memory").
+_MB_PER_CPU = 1_769
+# The least that a box may use when it has something to do.
+_LEAST_CPUS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is needed to make an environment and start its runtime."""
+
+    version: FunctionVersion
+    runtime: InstalledRuntime
+    sandbox: SandboxSpec
+    log_stream: str
+
+
+def make_plan(
+    environment: str, version: FunctionVersion, runtime: InstalledRuntime, tree: Path, log_stream: str, limits: Limits
+) -> Plan:
+    sandbox = SandboxSpec(
+        id=environment,
+        mounts=(Mount(tree, TASK_ROOT), *runtime.mounts),
+        memory_bytes=version.memory_mb * MIB,
+        tmp_bytes=version.ephemeral_mb * MIB,
+        cpus=max(version.memory_mb / _MB_PER_CPU, _LEAST_CPUS),
+        open_files=limits.open_files,
+        processes=limits.processes,
+    )
+    return Plan(version, runtime, sandbox, log_stream)
+
+
+def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
+    """The runtime's environment. `path` says where an inside path is, for the kinds that mount nothing.
+
+    The runtime's defaults come first, the user's over them, what is reserved over both.
+    """
+    defaults = {
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PATH": "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": f"/lib64:/usr/lib64:{RUNTIME_DIR}:{RUNTIME_DIR}/lib:{TASK_ROOT}:{TASK_ROOT}/lib:/opt/lib",
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        **plan.runtime.environment,
+    }
+    located = {name: _located(value, path) for name, value in defaults.items()}
+    return {**located, **_users(plan.version.environment or {}), **_reserved(plan, api_address, path)}
+
+
+def command(plan: Plan, path: Callable[[str], str]) -> tuple[str, ...]:
+    words = tuple(_located(word, path) for word in plan.runtime.command)
+    return (*words, plan.version.handler) if plan.runtime.handler_argument else words
+
+
+def _users(environment: Mapping[str, str]) -> dict[str, str]:
+    # RAPID drops the customer's names that begin with an underscore.
+    return {name: value for name, value in environment.items() if not name.startswith("_")}
+
+
+def _reserved(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
+    version = plan.version
+    reserved = {
+        "_HANDLER": version.handler,
+        "_LAMBDA_TELEMETRY_LOG_FD": str(TELEMETRY_FD),
+        "AWS_REGION": version.scope.region,
+        "AWS_DEFAULT_REGION": version.scope.region,
+        "AWS_LAMBDA_FUNCTION_NAME": version.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": version.logging.group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": plan.log_stream,
+        "AWS_LAMBDA_RUNTIME_API": api_address,
+        "LAMBDA_TASK_ROOT": path(TASK_ROOT),
+        "LAMBDA_RUNTIME_DIR": path(RUNTIME_DIR),
+    }
+    if version.logging.format == "JSON":
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        if version.logging.application_level:
+            reserved["AWS_LAMBDA_LOG_LEVEL"] = version.logging.application_level
+    return reserved
+
+
+def _located(value: str, path: Callable[[str], str]) -> str:
+    """Each absolute path of a colon-separated value, where it is."""
+    return ":".join(path(part) if part.startswith("/") else part for part in value.split(":"))

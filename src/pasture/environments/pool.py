@@ -1,0 +1,185 @@
+"""Takes the steps that `assignment` decides, and tells it what came of them.
+
+All environments of this node live here. State changes only in synchronous methods; what
+waits runs in tasks that the pool owns.
+"""
+
+import asyncio
+import itertools
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pasture.domain.errors import ServiceError
+from pasture.domain.function import FunctionVersion
+from pasture.domain.invocation import Invocation, Outcome
+from pasture.domain.scope import Scope
+from pasture.environments.assignment import Assignment, Refuse, Serve, Start, Step, Stop, Want
+from pasture.environments.environment import Environment
+from pasture.kit.clock import Clock
+from pasture.kit.tasks import Tasks
+
+_log = logging.getLogger(__name__)
+
+# After its answer an invocation has a REPORT to write; at the end of the server it gets this long for it.
+_LAST_WORDS = 1.0
+
+MakeEnvironment = Callable[[str, FunctionVersion], Awaitable[Environment]]
+"""Environment id and version → an environment that is yet to be started. May raise; its words reach the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    version: FunctionVersion
+    invocation: Invocation
+    answer: "asyncio.Future[Outcome]"
+
+
+class Pool:
+    def __init__(self, make: MakeEnvironment, memory_mb: int, idle_seconds: float, clock: Clock) -> None:
+        self._make = make
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self._assignment = Assignment(memory_mb, lambda: uuid.uuid4().hex[:16])
+        self._environments: dict[str, Environment] = {}
+        self._versions: dict[str, FunctionVersion] = {}
+        self._keys: dict[tuple[Scope, str], set[str]] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._ids = itertools.count(1)
+        self._tasks = Tasks("environments")
+        self._expiry: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._assignment!r}>"
+
+    async def run(self, version: FunctionVersion, invocation: Invocation) -> Outcome:
+        """Run it in an environment of the version, warm or cold. Raises ServiceError when there can be none."""
+        if self._closing:
+            raise ServiceError("The server is shutting down.")
+        key = version.environment_key
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        want = Want(str(next(self._ids)), key, version.memory_mb)
+        self._pending[want.id] = _Pending(version, invocation, answer)
+        self._versions[key] = version
+        self._keys.setdefault((version.scope, version.name), set()).add(key)
+        self._take(self._assignment.arrives(want))
+        # The invocation runs to its end whether or not the caller still waits.
+        return await asyncio.shield(answer)
+
+    def replaced(self, scope: Scope, name: str, current: FunctionVersion | None) -> None:
+        """The function now runs `current`, or is gone: environments of what was before stop as they come free."""
+        keep = current.environment_key if current else None
+        for key in [key for key in self._keys.get((scope, name), ()) if key != keep]:
+            self._take(self._assignment.retires(key))
+
+    def environments(self) -> list[Environment]:
+        return list(self._environments.values())
+
+    async def close(self, grace: float) -> None:
+        """Take no more; let what runs finish within `grace` seconds; then stop every environment."""
+        self._closing = True
+        if self._expiry is not None:
+            self._expiry.cancel()
+        answers = [pending.answer for pending in self._pending.values()]
+        if answers:
+            await asyncio.wait(answers, timeout=grace)
+        await self._tasks.settle(min(grace, _LAST_WORDS))
+        await self._tasks.close()
+        self.refuse_all()
+        await asyncio.gather(*(environment.stop() for environment in self._environments.values()))
+        self._environments.clear()
+
+    def refuse_all(self) -> None:
+        """Tell every caller that still waits that the server goes."""
+        for pending in self._pending.values():
+            if not pending.answer.done():
+                pending.answer.set_exception(ServiceError("The server is shutting down."))
+        self._pending.clear()
+
+    # Steps...
+
+    def _take(self, steps: list[Step]) -> None:
+        for step in steps:
+            match step:
+                case Serve(invocation, environment):
+                    self._tasks.start(self._serve(environment, self._pending[invocation], invocation), "serving")
+                case Start(environment, key):
+                    self._tasks.start(self._start(environment, self._versions[key]), f"starting {environment}")
+                case Stop(environment, why):
+                    _log.debug("stopping environment %s: %s", environment, why)
+                    self._tasks.start(self._stop(environment), f"stopping {environment}")
+                case Refuse(invocation, why):
+                    self._refuse(invocation, why)
+        self._watch_idle()
+
+    async def _start(self, id_: str, version: FunctionVersion) -> None:
+        try:
+            environment = await self._make(id_, version)
+            self._environments[id_] = environment
+            await environment.start()
+        except Exception as error:  # noqa: BLE001 (told to the operator here and to the caller as AWS would)
+            _log.error("cannot start an environment for %s: %s", version.arn, error)
+            self._take(self._assignment.fails_to_start(id_, str(error)))
+        else:
+            self._take(self._assignment.becomes_ready(id_, self._clock.monotonic()))
+
+    async def _serve(self, id_: str, pending: _Pending, want: str) -> None:
+        def answer(outcome: Outcome) -> None:
+            self._pending.pop(want, None)
+            if not pending.answer.done():
+                pending.answer.set_result(outcome)
+
+        try:
+            await self._environments[id_].serve(pending.invocation, answer)
+        except Exception:  # noqa: BLE001 (logged; the caller is told)
+            # A fault of ours or of the sandbox: the caller is told, the environment is not used again.
+            _log.exception("environment %s failed while serving %s", id_, pending.invocation.request_id)
+            self._refuse(want, "The environment failed.")
+            self._take(self._assignment.breaks(id_, "failed"))
+        else:
+            self._take(self._assignment.becomes_ready(id_, self._clock.monotonic()))
+
+    async def _stop(self, id_: str) -> None:
+        environment = self._environments.get(id_)
+        key = self._assignment.key_of(id_)
+        if environment is not None:
+            try:
+                await environment.stop()
+            except Exception:  # noqa: BLE001 (logged; the environment is out of use either way)
+                _log.exception("environment %s could not be given back whole", id_)
+            del self._environments[id_]
+        self._take(self._assignment.is_gone(id_))
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        if self._assignment.knows(key) or (version := self._versions.pop(key, None)) is None:
+            return
+        function = (version.scope, version.name)
+        self._keys[function].discard(key)
+        if not self._keys[function]:
+            del self._keys[function]
+
+    def _refuse(self, want: str, why: str) -> None:
+        pending = self._pending.pop(want, None)
+        if pending is not None and not pending.answer.done():
+            pending.answer.set_exception(ServiceError(f"An execution environment could not be provided: {why}"))
+
+    # Idle...
+
+    def _watch_idle(self) -> None:
+        """One timer, for the environment that has been idle longest; none when nothing is idle."""
+        expiry = self._assignment.next_expiry(self._idle_seconds)
+        if expiry is None or self._closing:
+            if self._expiry is not None:
+                self._expiry.cancel()
+                self._expiry = None
+            return
+        if self._expiry is None:
+            delay = max(0.0, expiry - self._clock.monotonic())
+            self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._take(self._assignment.expires(self._clock.monotonic(), self._idle_seconds))

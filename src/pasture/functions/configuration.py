@@ -1,0 +1,173 @@
+"""From AWS's request members to a `FunctionVersion`, and from there to what AWS shows. Pure."""
+
+import base64
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pasture.domain.function import Code, FunctionVersion, LoggingConfig
+from pasture.domain.scope import Scope
+from pasture.kit.clock import aws_timestamp
+from pasture.runtimes.identifiers import runtime_version_arn
+
+Members = Mapping[str, Any]
+
+KEPT = ("VpcConfig", "DeadLetterConfig", "FileSystemConfigs", "SnapStart", "SourceKMSKeyArn")
+"""Members that are kept and shown and that nothing acts on yet."""
+
+_NO_CODE = Code("", 0)
+_DEFAULT_LEVEL = "INFO"
+
+_STATES = (
+    "State", "StateReason", "StateReasonCode",
+    "LastUpdateStatus", "LastUpdateStatusReason", "LastUpdateStatusReasonCode", "RuntimeVersionConfig",
+)  # fmt: skip
+
+
+def drafted(request: Members, scope: Scope, name: str, architecture: str) -> FunctionVersion:
+    """What CreateFunction asks for. Code, identifiers, time and state are the catalog's to fill in.
+
+    AWS's default architecture is x86_64; here it is the machine's own, since nothing else can run.
+    """
+    blank = FunctionVersion(
+        scope=scope,
+        name=name,
+        role=request["Role"],
+        runtime=request["Runtime"],
+        handler=request["Handler"],
+        code=_NO_CODE,
+        revision_id="",
+        generation="",
+        last_modified=0.0,
+        logging=LoggingConfig(group=f"/aws/lambda/{name}"),
+        architectures=(architecture,),
+    )
+    return edited(blank, {**request, **request["Code"]})
+
+
+def edited(version: FunctionVersion, request: Members) -> FunctionVersion:
+    """The version with every member that the request names; what it does not name stays."""
+    plain = {
+        field: request[member]
+        for member, field in (
+            ("Role", "role"),
+            ("Runtime", "runtime"),
+            ("Handler", "handler"),
+            ("Description", "description"),
+            ("Timeout", "timeout"),
+            ("MemorySize", "memory_mb"),
+            ("KMSKeyArn", "kms_key_arn"),
+        )
+        if member in request
+    }
+    return dataclasses.replace(version, **plain, **_nested(version, request), more=_kept(version.more, request))
+
+
+def _nested(version: FunctionVersion, request: Members) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    if "Environment" in request:
+        changed["environment"] = dict(request["Environment"].get("Variables") or {})
+    if size := (request.get("EphemeralStorage") or {}).get("Size"):
+        changed["ephemeral_mb"] = size
+    if mode := (request.get("TracingConfig") or {}).get("Mode"):
+        changed["tracing_mode"] = mode
+    if architectures := request.get("Architectures"):
+        changed["architectures"] = tuple(architectures)
+    if logging := request.get("LoggingConfig"):
+        changed["logging"] = _logging(version.logging, logging)
+    return changed
+
+
+def _logging(current: LoggingConfig, sent: Members) -> LoggingConfig:
+    """Levels exist with JSON only: they come with it and go with it."""
+    group, log_format = sent.get("LogGroup", current.group), sent.get("LogFormat", current.format)
+    if log_format != "JSON":
+        return LoggingConfig(group, log_format)
+    return LoggingConfig(
+        group,
+        log_format,
+        sent.get("ApplicationLogLevel", current.application_level or _DEFAULT_LEVEL),
+        sent.get("SystemLogLevel", current.system_level or _DEFAULT_LEVEL),
+    )
+
+
+def _kept(more: Members, request: Members) -> dict[str, Any]:
+    kept = {**more, **{member: request[member] for member in KEPT if member in request}}
+    if not (kept.get("DeadLetterConfig") or {}).get("TargetArn"):
+        kept.pop("DeadLetterConfig", None)  # an empty ARN takes the queue away
+    return {member: value for member, value in kept.items() if value}
+
+
+# What AWS shows...
+
+
+def shown(version: FunctionVersion, *, qualifier: str | None = None, runtime_version: str = "") -> dict[str, Any]:
+    """A FunctionConfiguration. With a `qualifier` the ARN carries it."""
+    return {
+        "FunctionName": version.name,
+        "FunctionArn": version.scope.function_arn(version.name, qualifier) if qualifier else version.arn,
+        "Runtime": version.runtime,
+        "Role": version.role,
+        "Handler": version.handler,
+        "CodeSize": version.code.size,
+        "Description": version.description,
+        "Timeout": version.timeout,
+        "MemorySize": version.memory_mb,
+        "LastModified": aws_timestamp(version.last_modified),
+        "CodeSha256": base64.b64encode(bytes.fromhex(version.code.sha256)).decode(),
+        "Version": version.version,
+        "TracingConfig": {"Mode": version.tracing_mode},
+        "RevisionId": version.revision_id,
+        "PackageType": version.package_type,
+        "Architectures": list(version.architectures),
+        "EphemeralStorage": {"Size": version.ephemeral_mb},
+        "SnapStart": {"ApplyOn": "None", **version.more.get("SnapStart", {}), "OptimizationStatus": "Off"},
+        "RuntimeVersionConfig": {
+            "RuntimeVersionArn": runtime_version_arn(version.scope, version.runtime, runtime_version)
+        },
+        "LoggingConfig": _shown_logging(version.logging),
+        **_shown_state(version),
+        **_shown_if_set(version),
+    }
+
+
+def listed(version: FunctionVersion, *, qualifier: str | None = None) -> dict[str, Any]:
+    """As `shown`, without what lists leave out: states and the runtime's version."""
+    return {member: value for member, value in shown(version, qualifier=qualifier).items() if member not in _STATES}
+
+
+def _shown_logging(logging: LoggingConfig) -> dict[str, str]:
+    levels = {"ApplicationLogLevel": logging.application_level, "SystemLogLevel": logging.system_level}
+    return {
+        "LogFormat": logging.format,
+        **{member: level for member, level in levels.items() if level},
+        "LogGroup": logging.group,
+    }
+
+
+def _shown_state(version: FunctionVersion) -> dict[str, str]:
+    states: dict[str, str] = {"State": version.state}
+    if version.state_reason:
+        states |= {"StateReason": version.state_reason.message, "StateReasonCode": version.state_reason.code}
+    if version.last_update:
+        states["LastUpdateStatus"] = version.last_update
+    if version.last_update_reason:
+        states["LastUpdateStatusReason"] = version.last_update_reason.message
+        states["LastUpdateStatusReasonCode"] = version.last_update_reason.code
+    return states
+
+
+def _shown_if_set(version: FunctionVersion) -> dict[str, Any]:
+    """AWS omits these when they were never sent, and the environment also shows when it was sent empty."""
+    members: dict[str, Any] = {}
+    if version.environment is not None:
+        members["Environment"] = {"Variables": dict(version.environment)}
+    if version.kms_key_arn:
+        members["KMSKeyArn"] = version.kms_key_arn
+    if vpc := version.more.get("VpcConfig"):
+        empty = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False}
+        members["VpcConfig"] = {**empty, **vpc}
+    for member in ("DeadLetterConfig", "FileSystemConfigs"):
+        if member in version.more:
+            members[member] = version.more[member]
+    return members

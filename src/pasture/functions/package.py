@@ -1,0 +1,188 @@
+"""Deployment packages: kept as blobs, unpacked once into `packages/<sha256>/`, shared read-only by every environment.
+
+A tree appears under its final name only when it is whole and on disk. What is in use is held; `collect` removes only
+what is neither held nor referenced.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import hashlib
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from pasture.domain.errors import RequestEntityTooLarge
+from pasture.domain.function import Code
+from pasture.domain.limits import Limits
+from pasture.functions.keyed_lock import KeyedLock
+from pasture.functions.unzip import unzip
+
+_MAKING = ".making-"
+
+
+class BlobStore(Protocol):
+    """What is needed of `store.blobs.Blobs`."""
+
+    async def put(self, data: bytes) -> str: ...
+    def path(self, sha256: str) -> Path: ...
+    async def delete(self, sha256: str) -> bool: ...
+    async def sizes(self) -> Mapping[str, int]: ...
+
+
+class Packages:
+    """All state is in memory but the directory: how often each package is held, and which are just being changed."""
+
+    def __init__(self, directory: Path, blobs: BlobStore, limits: Limits) -> None:
+        self._directory = directory
+        self._blobs = blobs
+        self._limits = limits
+        self._held: Counter[str] = Counter()
+        self._lock = KeyedLock()
+
+    def __repr__(self) -> str:
+        return f"<Packages {self._directory}, held: {sorted(self._held)}>"
+
+    async def open(self) -> None:
+        """Make the directory, and clear what a killed process left half unpacked."""
+        await asyncio.to_thread(self._clear_leftovers)
+
+    @contextlib.asynccontextmanager
+    async def adding(
+        self, zip_bytes: bytes, before: Callable[[str], Awaitable[object]] | None = None
+    ) -> AsyncIterator[Code]:
+        """Check, unpack and keep a package, and hold it inside the `async with`: until then nothing refers to it.
+
+        `before` is awaited with the digest before anything is kept, so that a reference can be on disk first.
+        Raises InvalidParameterValue or RequestEntityTooLarge with AWS's words.
+        """
+        sha256 = await self._digest(zip_bytes)
+        with self.holding(sha256):
+            if before is not None:
+                await before(sha256)
+            async with self._lock.alone(sha256):
+                await asyncio.to_thread(self._unpack, sha256, zip_bytes)
+                await self._blobs.put(zip_bytes)
+            yield Code(sha256, len(zip_bytes))
+
+    async def check(self, zip_bytes: bytes) -> Code:
+        """What `adding` would yield or raise; nothing is kept."""
+        sha256 = await self._digest(zip_bytes)
+        await asyncio.to_thread(self._try_to_unpack, zip_bytes)
+        return Code(sha256, len(zip_bytes))
+
+    async def tree(self, sha256: str) -> Path:
+        """The unpacked package, unpacked again from the blob if need be. Raises FileNotFoundError without one."""
+        final = self._directory / sha256
+        async with self._lock.alone(sha256):
+            if not final.is_dir():  # one stat: less than handing it to a thread
+                await asyncio.to_thread(self._unpack_blob, sha256)
+        return final
+
+    # Who uses what...
+
+    def hold(self, sha256: str) -> None:
+        """Keep a package from `collect` until `release`, called as often. Hold first, then ask for the tree."""
+        self._held[sha256] += 1
+
+    def release(self, sha256: str) -> None:
+        self._held[sha256] -= 1
+        if self._held[sha256] <= 0:
+            del self._held[sha256]
+
+    @contextlib.contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        self.hold(sha256)
+        try:
+            yield
+        finally:
+            self.release(sha256)
+
+    async def collect(self, is_referenced: Callable[[str], Awaitable[bool]]) -> int:
+        """Remove packages that are neither held nor referenced, tree and blob. Answers how many.
+
+        A package is looked at while nobody can add or unpack it, so one that comes back meanwhile is made anew.
+        """
+        trees = await asyncio.to_thread(self._trees)
+        blobs = await self._blobs.sizes()
+        removed = 0
+        for sha256 in sorted({*trees, *blobs}):
+            async with self._lock.alone(sha256):
+                if sha256 in self._held or await is_referenced(sha256) or sha256 in self._held:
+                    continue
+                await asyncio.to_thread(self._remove_tree, sha256)
+                await self._blobs.delete(sha256)
+                removed += 1
+        return removed
+
+    async def _digest(self, zip_bytes: bytes) -> str:
+        if len(zip_bytes) > self._limits.code_zipped_bytes:
+            raise RequestEntityTooLarge(f"Zipped size must be smaller than {self._limits.code_zipped_bytes} bytes")
+        return await asyncio.to_thread(lambda: hashlib.sha256(zip_bytes).hexdigest())
+
+    # On disk; in threads...
+
+    def _clear_leftovers(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for leftover in self._directory.glob(f"{_MAKING}*"):
+            shutil.rmtree(leftover)
+
+    def _trees(self) -> list[str]:
+        return [path.name for path in self._directory.iterdir() if not path.name.startswith(".")]
+
+    def _unpack_blob(self, sha256: str) -> None:
+        self._unpack(sha256, self._blobs.path(sha256).read_bytes())
+
+    def _unpack(self, sha256: str, zip_bytes: bytes) -> None:
+        final = self._directory / sha256
+        if final.is_dir():
+            return
+        with self._making() as making:
+            unzip(zip_bytes, making, self._limits.code_unzipped_bytes)
+            _sync(making)
+            try:
+                making.rename(final)
+            except OSError:
+                # A call that was cancelled has left its thread behind, and that thread was faster.
+                if not final.is_dir():
+                    raise
+            _sync(self._directory)
+
+    def _try_to_unpack(self, zip_bytes: bytes) -> None:
+        with self._making() as making:
+            unzip(zip_bytes, making, self._limits.code_unzipped_bytes)
+
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[Path]:
+        """A directory under a temporary name, removed unless it has been renamed."""
+        making = self._directory / f"{_MAKING}{secrets.token_hex(8)}"
+        making.mkdir(parents=True)
+        try:
+            yield making
+        finally:
+            if making.exists():
+                shutil.rmtree(making)
+
+    def _remove_tree(self, sha256: str) -> None:
+        """First out of sight in one step: a tree with its final name is whole."""
+        doomed = self._directory / f"{_MAKING}{secrets.token_hex(8)}"
+        try:
+            (self._directory / sha256).rename(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed)
+
+
+def _sync(path: Path) -> None:
+    """Everything written to this file system so far is on disk: one call instead of one a file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)

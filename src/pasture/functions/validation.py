@@ -1,0 +1,190 @@
+"""Is this configuration legal, and what does AWS say if not? Pure.
+
+The rules of AWS's business layer, for requests that the generic validator has already let pass: what depends on
+several members, on quotas, or on what this machine can run. Words without a source are ours; the others are AWS's as
+recorded.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pasture.domain.errors import InvalidParameterValue, NotBuiltYet
+from pasture.domain.function import FunctionVersion
+from pasture.domain.limits import Limits
+from pasture.runtimes import identifiers
+
+Request = Mapping[str, Any]
+
+TAGS_MAX = 50
+
+RESERVED_VARIABLES = frozenset((
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_LAMBDA_MAX_CONCURRENCY", "AWS_LAMBDA_METADATA_API",
+    "AWS_LAMBDA_METADATA_TOKEN",
+))  # fmt: skip
+
+# Members that change what a function is: taking them and not acting on them would be a lie.
+_NOT_BUILT = (
+    "CapacityProviderConfig", "TenancyConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig",
+    "CodeSigningConfigArn", "Layers", "PublishTo",
+)  # fmt: skip
+_S3_CODE = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a configuration is judged by beside itself."""
+
+    limits: Limits
+    runtimes: Collection[str]
+    """The identifiers that this machine has an interpreter for."""
+    architecture: str
+    """This machine's, in AWS's word: `x86_64` or `arm64`."""
+
+
+def check_create(request: Request, ground: Ground) -> None:
+    if request.get("PackageType", "Zip") != "Zip":
+        raise NotBuiltYet(
+            "Functions of PackageType Image are not built in Pasture yet. Use a function of PackageType Zip."
+        )
+    if not request.get("Runtime") or not request.get("Handler"):
+        raise InvalidParameterValue(
+            "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+        )
+    if len(request.get("Tags") or {}) > TAGS_MAX:
+        raise InvalidParameterValue("Number of tags exceeds resource tag limit.")
+    _check_members(request, "creating", ground)
+    _check_log_levels(request.get("LoggingConfig") or {}, "Text")
+    _check_source(request["Code"], "creating")
+    _check_architectures(request, ground)
+
+
+def check_configuration(request: Request, current: FunctionVersion, ground: Ground) -> None:
+    """Of UpdateFunctionConfiguration."""
+    if request.get("Handler") == "":
+        raise InvalidParameterValue(
+            "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+        )
+    _check_members(request, "updating", ground)
+    _check_log_levels(request.get("LoggingConfig") or {}, current.logging.format)
+
+
+def check_code(request: Request, ground: Ground) -> None:
+    """Of UpdateFunctionCode."""
+    _check_built(request)
+    _check_source(request, "updating")
+    _check_architectures(request, ground)
+
+
+def _check_members(request: Request, doing: str, ground: Ground) -> None:
+    """What creating and updating have in common."""
+    _check_built(request)
+    if request.get("ImageConfig"):
+        raise InvalidParameterValue(f"Please don't provide ImageConfig when {doing} a function with packageType Zip.")
+    if "Runtime" in request:
+        _check_runtime(request["Runtime"], ground.runtimes)
+    _check_quotas(request, ground.limits)
+    _check_environment((request.get("Environment") or {}).get("Variables") or {}, ground.limits)
+
+
+def _check_built(request: Request) -> None:
+    for member in _NOT_BUILT:
+        if request.get(member):
+            raise NotBuiltYet(f"{member} is not built in Pasture yet. Leave it out of the request.")
+    if request.get("Publish"):
+        raise NotBuiltYet("Publishing versions (Publish) is not built in Pasture yet. Leave it out of the request.")
+
+
+def _check_runtime(runtime: str, here: Collection[str]) -> None:
+    if runtime in here:
+        return
+    if runtime in identifiers.RETIRED:
+        raise InvalidParameterValue(
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. "
+            "We recommend you use a supported runtime while creating or updating functions."
+        )
+    if runtime in identifiers.ACCEPTED or runtime == identifiers.CUSTOMER_MANAGED:
+        raise InvalidParameterValue(
+            f"The runtime {runtime} is valid on AWS and cannot be run by Pasture on this machine. "
+            f"Runtimes here: [{', '.join(sorted(here))}]. `pasture runtimes` says what others need."
+        )
+    raise InvalidParameterValue(
+        f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
+        f"[{', '.join(identifiers.ACCEPTED)}] or be a valid ARN"
+    )
+
+
+def _check_quotas(request: Request, limits: Limits) -> None:
+    """The model allows more than the quotas of ordinary functions do."""
+    if request.get("MemorySize", 0) > limits.memory_mb_max:
+        raise InvalidParameterValue(
+            f"'MemorySize' value failed to satisfy constraint: "
+            f"Member must have value less than or equal to {limits.memory_mb_max}"
+        )
+    _check_at_most("timeout", request.get("Timeout", 0), limits.timeout_seconds_max)
+    size = (request.get("EphemeralStorage") or {}).get("Size", 0)
+    _check_at_most("ephemeralStorage.size", size, limits.ephemeral_mb_max)
+
+
+def _check_at_most(path: str, value: int, most: int) -> None:
+    if value > most:
+        raise InvalidParameterValue(
+            f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: "
+            f"Member must have value less than or equal to {most}"
+        )
+
+
+def _check_environment(variables: Mapping[str, str], limits: Limits) -> None:
+    reserved = [name for name in variables if name in RESERVED_VARIABLES]
+    if reserved:
+        raise InvalidParameterValue(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
+    # Lone surrogates are legal in JSON strings and have no UTF-8.
+    if len(measured.encode("utf-8", "surrogatepass")) > limits.environment_bytes:
+        raise InvalidParameterValue(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            f"provided exceeded the 4KB limit. String measured: {measured}"
+        )
+
+
+def _check_log_levels(logging: Request, current_format: str) -> None:
+    has_level = "ApplicationLogLevel" in logging or "SystemLogLevel" in logging
+    if has_level and logging.get("LogFormat", current_format) != "JSON":
+        raise InvalidParameterValue(
+            "ApplicationLogLevel and SystemLogLevel can only be set when the LogFormat is JSON. "
+            "Set LogFormat to JSON or leave the levels out."
+        )
+
+
+def _check_source(code: Request, doing: str) -> None:
+    """Exactly one of three, and of those only the zip is built."""
+    has_zip = code.get("ZipFile") is not None
+    has_s3 = any(member in code for member in _S3_CODE)
+    if "ImageUri" in code:
+        raise InvalidParameterValue(f"Please don't provide ImageUri when {doing} a function with packageType Zip.")
+    if has_zip and has_s3:
+        raise InvalidParameterValue("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+    if has_s3:
+        raise NotBuiltYet(
+            "Code from S3 (S3Bucket, S3Key) is not built in Pasture yet. Send the deployment package as ZipFile."
+        )
+    if not has_zip:
+        raise InvalidParameterValue("Please provide a source for function code.")
+
+
+def _check_architectures(request: Request, ground: Ground) -> None:
+    for wanted in request.get("Architectures") or ():
+        if wanted != ground.architecture:
+            raise InvalidParameterValue(
+                f"Functions for {wanted} cannot be run here: this machine runs {ground.architecture}. "
+                f"Set Architectures to [{ground.architecture}]."
+            )

@@ -1,0 +1,64 @@
+"""Answers as bytes."""
+
+import time
+from http import HTTPStatus
+
+from pasture.http.message import Response
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_NO_BODY = frozenset({204, 304})
+_FORBIDDEN = str.maketrans("", "", "\r\n\0")
+
+_date = ""
+_date_second = 0
+
+
+def encode_whole(answer: Response, method: str) -> bytes:
+    """The whole answer; a HEAD request gets the head alone, with the length the body would have."""
+    body = answer.body
+    assert isinstance(body, bytes)
+    head = _head(answer)
+    if answer.status in _NO_BODY:
+        return f"{head}\r\n".encode("latin-1")
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    return head.encode("latin-1") if method == "HEAD" else head.encode("latin-1") + body
+
+
+def encode_head(answer: Response) -> bytes:
+    """The head of an answer whose body follows in chunks."""
+    return f"{_head(answer)}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1")
+
+
+def chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+def _head(answer: Response) -> str:
+    lines = [
+        _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Unknown\r\n",
+        f"Date: {_now()}\r\n",
+    ]
+    lines += [f"{name}: {_clean(value)}\r\n" for name, value in answer.headers.items()]
+    if answer.close:
+        lines.append("Connection: close\r\n")
+    return "".join(lines)
+
+
+def _clean(value: str) -> str:
+    """A header's value can never start another header, whoever chose it."""
+    if value.isprintable() and value.isascii():
+        return value
+    return value.translate(_FORBIDDEN).encode("latin-1", "replace").decode("latin-1")
+
+
+def _now() -> str:
+    """The date in HTTP's form, made once a second."""
+    global _date, _date_second
+    second = int(time.time())
+    if second != _date_second:
+        _date_second = second
+        _date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(second))
+    return _date

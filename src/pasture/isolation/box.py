@@ -1,0 +1,249 @@
+"""A sandbox of namespaces as the server sees it: its init's control socket, its pidfd, its cgroup, its listening socket."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from pasture.isolation.channel import Channel
+from pasture.isolation.launcher import protocol
+from pasture.isolation.launching import Created
+from pasture.isolation.spec import Exit, Process, Program, SandboxError
+
+_GONE = "the sandbox is gone."
+
+
+class BoxProcess:
+    """One program. It has ended when init says so, or when init itself has."""
+
+    def __init__(self, name: str, send_signal: Callable[[int], None]) -> None:
+        self._name = name
+        self._send_signal = send_signal
+        self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+
+    def __repr__(self) -> str:
+        return f"<BoxProcess {self._name} {self._exit.result() if self._exit.done() else 'running'}>"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def wait(self) -> Exit:
+        return await asyncio.shield(self._exit)
+
+    def send_signal(self, signal: int) -> None:
+        if not self._exit.done():
+            self._send_signal(signal)
+
+    def ended(self, how: Exit) -> None:
+        if not self._exit.done():
+            self._exit.set_result(how)
+
+
+class Box:
+    """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, and whether init is alive."""
+
+    def __init__(self, id: str, control: socket.socket, removed: Callable[["Box"], None]) -> None:  # noqa: A002  its name
+        loop = asyncio.get_running_loop()
+        self._id = id
+        self._removed = removed
+        self._created: Created | None = None
+        self._listener: socket.socket | None = None
+        self._address = ""
+        self._serial = 0
+        self._oom_kills = 0
+        self._programs: dict[int, BoxProcess] = {}
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._destroying: asyncio.Task[None] | None = None
+        self._channel = Channel(control, self._received, self._ended)
+
+    def __repr__(self) -> str:
+        state = "gone" if self._channel.is_closed else "destroying" if self._destroying else "alive"
+        return f"<Box {self._id} {state} programs={[p.name for p in self._programs.values()]}>"
+
+    async def ready(self, created: Created) -> None:
+        """Until its init has made it. `created` is the box's from now on."""
+        self._created = created
+        await self._ready
+
+    # What it is...
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def listener(self) -> socket.socket:
+        if self._listener is None:
+            raise SandboxError(_GONE)
+        return self._listener
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    def path(self, inside: str) -> str:
+        return inside
+
+    def peak_memory_bytes(self) -> int:
+        return self._created.group.peak_memory_bytes() if self._created else 0
+
+    def pids(self) -> Sequence[int]:
+        if self._created is None or self._channel.is_closed:
+            return []
+        return self._created.group.pids() or _tree(self._created.pid)
+
+    # What it does...
+
+    async def start(self, program: Program) -> Process:
+        self._serial += 1
+        serial = self._serial
+        process = BoxProcess(program.name, lambda number: self._signal(serial, number))
+        request = protocol.ProgramRequest(
+            command=list(program.command),
+            environment=dict(program.environment),
+            directory=program.directory,
+            numbers=list(program.descriptors),
+        )
+        descriptors = (program.stdout, program.stderr, *program.descriptors.values())
+        self._programs[serial] = process
+        try:
+            await self._ask({"op": "start", "serial": serial, "program": request}, descriptors)
+        except SandboxError as error:
+            self._programs.pop(serial, None)
+            raise SandboxError(f"{program.name}: {error}") from error
+        return process
+
+    async def kill_all(self) -> None:
+        await self.thaw()
+        self._serial += 1
+        with suppress(SandboxError):  # gone is killed
+            await self._ask({"op": "kill", "serial": self._serial})
+        self._forget_oom_kills()
+
+    async def freeze(self) -> None:
+        if self._created is not None and not self._channel.is_closed:
+            await asyncio.to_thread(self._created.group.freeze)
+
+    async def thaw(self) -> None:
+        if self._created is not None and not self._channel.is_closed:
+            self._created.group.thaw()
+
+    async def destroy(self) -> None:
+        if self._destroying is None:
+            self._destroying = asyncio.create_task(self._destroy(), name=f"destroy {self._id}")
+        # Whoever stops waiting does not stop it.
+        await asyncio.shield(self._destroying)
+
+    async def _destroy(self) -> None:
+        try:
+            if self._created is not None:
+                await _kill(self._created)
+                await asyncio.to_thread(self._created.group.remove)
+        finally:
+            self._channel.close()
+            self._ended()
+            if self._created is not None:
+                os.close(self._created.pidfd)
+            if self._listener is not None:
+                self._listener.close()
+            self._removed(self)
+
+    # What init says...
+
+    def _received(self, message: protocol.Message, descriptors: list[int]) -> None:
+        match message["op"]:
+            case "ready":
+                self._address = message["address"]
+                self._listener = socket.socket(fileno=descriptors[0])
+                self._listener.setblocking(False)
+                _settle(self._ready)
+            case "failed":
+                _settle(self._ready, message["reason"])
+            case "exited":
+                self._exited(message)
+            case "refused":
+                _settle(self._answers.pop(message["serial"]), message["reason"])
+            case _:
+                _settle(self._answers.pop(message["serial"]))
+
+    def _exited(self, message: protocol.Message) -> None:
+        killed = message["signal"] == signal.SIGKILL
+        how = Exit(message["code"], message["signal"], out_of_memory=killed and self._ran_out_of_memory())
+        self._programs.pop(message["serial"]).ended(how)
+
+    def _ended(self) -> None:
+        """Init is gone, and with it every program."""
+        _settle(self._ready, _GONE)
+        out_of_memory = bool(self._programs) and self._destroying is None and self._ran_out_of_memory()
+        for process in self._programs.values():
+            process.ended(Exit(None, signal.SIGKILL, out_of_memory))
+        self._programs.clear()
+        for answer in self._answers.values():
+            _settle(answer, _GONE)
+        self._answers.clear()
+
+    # Small things...
+
+    async def _ask(self, message: protocol.Message, descriptors: Sequence[int] = ()) -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._channel.send(message, descriptors)
+        self._answers[message["serial"]] = answer
+        await answer
+
+    def _signal(self, serial: int, number: int) -> None:
+        if number == signal.SIGKILL:
+            self._forget_oom_kills()
+        with suppress(SandboxError):  # gone needs no signal
+            self._channel.send({"op": "signal", "serial": serial, "signal": int(number)})
+
+    def _ran_out_of_memory(self) -> bool:
+        """Whether the kernel has killed for memory since this was last asked."""
+        before, self._oom_kills = self._oom_kills, self._created.group.oom_kills() if self._created else 0
+        return self._oom_kills > before
+
+    def _forget_oom_kills(self) -> None:
+        """A program that is killed from here on is killed by us."""
+        self._ran_out_of_memory()
+
+
+def _settle(future: "asyncio.Future[None]", reason: str = "") -> None:
+    if future.done():
+        return
+    if reason:
+        future.set_exception(SandboxError(reason))
+        future.exception()  # nobody may be waiting any more
+    else:
+        future.set_result(None)
+
+
+async def _kill(created: Created) -> None:
+    """Kill the box's init, and return when it and everything in the box is gone."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
+    # A frozen process takes a signal only when it runs again.
+    created.group.thaw()
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(created.pidfd, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(created.pidfd)
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and all its descendants, where there is no cgroup to ask."""
+    pids = [pid]
+    for parent in pids:
+        try:
+            threads = os.listdir(f"/proc/{parent}/task")
+            for thread in threads:
+                with open(f"/proc/{parent}/task/{thread}/children", encoding="utf-8") as file:
+                    pids.extend(int(child) for child in file.read().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return pids

@@ -1,0 +1,101 @@
+"""Real sandboxes on Linux: namespaces, cgroups and no privileges, as root or as an ordinary user."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pasture.isolation.box import Box
+from pasture.isolation.launcher import cgroups
+from pasture.isolation.launching import Launcher, launch
+from pasture.isolation.spec import Isolation, Sandbox, SandboxError, SandboxSpec
+
+_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+class NamespaceIsolation:
+    """Mutable state: the launcher, which is replaced when it has died, and the boxes by id."""
+
+    def __init__(self, run_directory: Path, owner: str) -> None:
+        self._directory = run_directory / "boxes"
+        # Where groups were made, for a start that finds itself elsewhere in the hierarchy.
+        self._roots_file = run_directory / "cgroups.json"
+        self._owner = owner
+        self._launcher: Launcher | None = None
+        self._launching = asyncio.Lock()
+        self._warnings: Sequence[str] = ()
+        self._boxes: dict[str, Box] = {}
+        self._is_open = False
+
+    @property
+    def name(self) -> str:
+        return "namespaces"
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._warnings
+
+    async def open(self) -> None:
+        await asyncio.to_thread(self._clear)
+        self._is_open = True
+        await self._living_launcher()
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        if not _ID.fullmatch(spec.id) or spec.id in self._boxes:
+            raise SandboxError(f"the sandbox id {spec.id!r} is in use, or not of letters, digits and hyphens.")
+        launcher = await self._living_launcher()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        box = self._boxes[spec.id] = Box(spec.id, ours, self._removed)
+        try:
+            with theirs:
+                created = await launcher.create(spec, theirs)
+            await box.ready(created)
+        except BaseException as error:
+            await box.destroy()
+            if isinstance(error, SandboxError):
+                raise SandboxError(f"sandbox {spec.id}: {error}") from error
+            raise
+        return box
+
+    async def close(self) -> None:
+        self._is_open = False
+        await asyncio.gather(*(box.destroy() for box in list(self._boxes.values())))
+        async with self._launching:
+            if self._launcher is not None:
+                await self._launcher.close()
+                self._launcher = None
+        self._roots_file.unlink(missing_ok=True)
+
+    async def _living_launcher(self) -> Launcher:
+        async with self._launching:
+            if not self._is_open:
+                raise SandboxError("the isolation is not open.")
+            if self._launcher is not None and not self._launcher.is_alive:
+                await self._launcher.close()
+                self._launcher = None
+            if self._launcher is None:
+                self._launcher, self._warnings, roots = await launch(self._directory, self._owner)
+                self._roots_file.write_text(json.dumps(roots))
+            return self._launcher
+
+    def _removed(self, box: Box) -> None:
+        self._boxes.pop(box.id, None)
+        if self._launcher is not None:
+            self._launcher.forget(box.id)
+
+    def _clear(self) -> None:
+        """What an earlier session of this data directory left: its groups, wherever it had them, with all that runs in them."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        hierarchy = cgroups.find(self._owner)
+        hierarchy.clear()
+        with suppress(FileNotFoundError):
+            roots = json.loads(self._roots_file.read_text())
+            if roots != hierarchy.roots:
+                cgroups.Hierarchy(roots, hierarchy.kind, []).clear()
+
+
+def make(*, run_directory: Path, owner: str) -> Isolation:
+    return NamespaceIsolation(run_directory, owner)

@@ -1,0 +1,88 @@
+"""Cgroups of version 1: one directory per controller, as root only."""
+
+import os
+import time
+
+from .cgroups import Group, Hierarchy, Limits, Place, counter, read, write, write_if_there
+from .failure import step
+
+_WANTED = ("memory", "cpu", "pids", "freezer")
+_PERIOD_MICROSECONDS = 100_000
+_MINIMUM_MICROSECONDS = 1_000
+_FREEZE_SECONDS = 2.0
+
+
+class GroupV1(Group):
+    version = 1
+
+    def make(self, limits: Limits) -> None:
+        try:
+            for directory in self.directories.values():
+                with step(f"make the cgroup {directory}"):
+                    os.mkdir(directory)
+            self._limit(limits)
+        except Exception:
+            self.remove()
+            raise
+
+    def _limit(self, limits: Limits) -> None:
+        if memory := self.directories.get("memory"):
+            with step(f"limit the memory of {memory} to {limits.memory_bytes} bytes"):
+                write(memory + "/memory.limit_in_bytes", str(limits.memory_bytes))
+                # Memory and swap together, so no swap. Without swap accounting: as little of it as can be.
+                write_if_there(memory + "/memory.memsw.limit_in_bytes", str(limits.memory_bytes))
+                write_if_there(memory + "/memory.swappiness", "0")
+        if pids := self.directories.get("pids"):
+            with step(f"limit the processes of {pids} to {limits.processes}"):
+                write(pids + "/pids.max", str(limits.processes))
+        if cpu := self.directories.get("cpu"):
+            quota = max(int(limits.cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
+            with step(f"limit the processor time of {cpu} to {limits.cpus} processors"):
+                write(cpu + "/cpu.cfs_period_us", str(_PERIOD_MICROSECONDS))
+                write(cpu + "/cpu.cfs_quota_us", str(quota))
+
+    def enter(self) -> None:
+        for directory in self.directories.values():
+            with step(f"enter the cgroup {directory}"):
+                write(directory + "/cgroup.procs", "0")
+
+    def freeze(self) -> None:
+        if freezer := self.directories.get("freezer"):
+            write(freezer + "/freezer.state", "FROZEN")
+            deadline = time.monotonic() + _FREEZE_SECONDS
+            while read(freezer + "/freezer.state").strip() == "FREEZING" and time.monotonic() < deadline:
+                time.sleep(0.0002)
+
+    def thaw(self) -> None:
+        if freezer := self.directories.get("freezer"):
+            write_if_there(freezer + "/freezer.state", "THAWED")
+
+    def peak_memory_bytes(self) -> int:
+        memory = self.directories.get("memory", "")
+        return int(read(memory + "/memory.max_usage_in_bytes") or 0)
+
+    def oom_kills(self) -> int:
+        return counter(read(self.directories.get("memory", "") + "/memory.oom_control"), "oom_kill")
+
+    def pids(self) -> "list[int]":
+        # Every hierarchy has the same; a process on its way in may be in some only.
+        found = {int(pid) for place in self.directories.values() for pid in read(place + "/cgroup.procs").split()}
+        return sorted(found)
+
+
+def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
+    """Groups under this process's own ones; None where memory is not a controller of version 1, or nothing can be written."""
+    own = {name: place.own for place in places for name in place.controllers if name in _WANTED}
+    if "memory" not in own:
+        return None
+    roots = {name: os.path.join(own[name], f"pasture-{owner}") for name in _WANTED if name in own}
+    try:
+        for root in roots.values():
+            os.makedirs(root, exist_ok=True)
+    except OSError:
+        return None
+    names = {"memory": "Memory", "cpu": "Processor time", "pids": "The number of processes", "freezer": "Freezing"}
+    warnings = [
+        f"{names[name]} is not enforced: the cgroup controller {name} is not mounted." for name in _WANTED if name not in own
+    ]
+    return Hierarchy(roots, GroupV1, warnings)

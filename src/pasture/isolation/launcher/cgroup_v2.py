@@ -1,0 +1,170 @@
+"""Cgroups of version 2: one directory, controllers handed down from the root, to an ordinary user by delegation."""
+
+import errno
+import os
+import time
+from pathlib import Path
+
+from .cgroups import Group, Hierarchy, Limits, Place, counter, read, write, write_if_there
+from .failure import step
+
+_WANTED = ("memory", "cpu", "pids")
+_PERIOD_MICROSECONDS = 100_000
+_MINIMUM_MICROSECONDS = 1_000
+_FREEZE_SECONDS = 2.0
+
+
+class GroupV2(Group):
+    version = 2
+
+    @property
+    def _directory(self) -> str:
+        return self.directories[""]
+
+    def make(self, limits: Limits) -> None:
+        directory = self._directory
+        with step(f"make the cgroup {directory}"):
+            os.mkdir(directory)
+        quota = max(int(limits.cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
+        try:
+            with step(f"limit what {directory} may use"):
+                # A file that is not there belongs to a controller that is not: `find` has said so.
+                write_if_there(directory + "/memory.max", str(limits.memory_bytes))
+                write_if_there(directory + "/memory.swap.max", "0")
+                write_if_there(directory + "/pids.max", str(limits.processes))
+                write_if_there(directory + "/cpu.max", f"{quota} {_PERIOD_MICROSECONDS}")
+        except Exception:
+            self.remove()
+            raise
+
+    def descriptor(self) -> "int | None":
+        with step(f"open the cgroup {self._directory}"):
+            return os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def freeze(self) -> None:
+        write(self._directory + "/cgroup.freeze", "1")
+        deadline = time.monotonic() + _FREEZE_SECONDS
+        while not counter(read(self._directory + "/cgroup.events"), "frozen") and time.monotonic() < deadline:
+            time.sleep(0.0002)
+
+    def thaw(self) -> None:
+        write_if_there(self._directory + "/cgroup.freeze", "0")
+
+    def peak_memory_bytes(self) -> int:
+        return int(read(self._directory + "/memory.peak") or 0)
+
+    def oom_kills(self) -> int:
+        return counter(read(self._directory + "/memory.events"), "oom_kill")
+
+    def pids(self) -> "list[int]":
+        return [int(pid) for pid in read(self._directory + "/cgroup.procs").split()]
+
+    def kill(self) -> None:
+        if os.path.exists(self._directory + "/cgroup.kill"):
+            write_if_there(self._directory + "/cgroup.kill", "1")
+        else:
+            super().kill()
+
+
+def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
+    """Groups in the nearest cgroup, from this process's own upwards, that can be written and has the controllers to give.
+
+    A systemd service with `Delegate=yes` has them in its own cgroup; an ordinary user in
+    `app.slice` of the user's manager; root at the latest at the top.
+    """
+    place = next((place for place in places if place.controllers == {""}), None)
+    if place is None:
+        return None
+    best: tuple[str, list[str]] | None = None
+    for parent in _upwards(place.own, place.mount):
+        root = os.path.join(parent, f"pasture-{owner}")
+        missing = _prepare(parent, root, place.own)
+        if missing is None:
+            continue
+        if not missing:
+            return Hierarchy({"": root}, GroupV2, [])
+        if best is None or len(missing) < len(best[1]):
+            best = (root, missing)
+    if best is None:
+        return None
+    root, missing = best
+    return Hierarchy({"": root}, GroupV2, [_warning(missing)])
+
+
+def _warning(missing: "list[str]") -> str:
+    return (
+        f"The limits of {', '.join(missing)} are not enforced: no cgroup that can be written here has these controllers. "
+        "Run as root, or with `systemd-run --user --scope -p Delegate=yes`."
+    )
+
+
+def _upwards(own: str, mount: str) -> "list[str]":
+    here, top = Path(own), Path(mount)
+    return [str(path) for path in (here, *here.parents) if path == top or top in path.parents]
+
+
+def _prepare(parent: str, root: str, own: str) -> "list[str] | None":
+    """Make `root` in `parent` and hand it the controllers: those that it lacks afterwards; None when it cannot hold processes of ours."""
+    if not _writable(parent):
+        return None
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError:
+        return None
+    if parent == own:
+        _make_way(parent)
+    for directory in (parent, root):
+        _hand_down(directory)
+    given = read(root + "/cgroup.subtree_control").split()
+    missing = [name for name in _WANTED if name not in given]
+    if missing and not _in_use(root):
+        os.rmdir(root)
+        os.makedirs(root, exist_ok=True)
+    return missing
+
+
+def _writable(parent: str) -> bool:
+    # Moving a process takes the right to write cgroup.procs of the common ancestor.
+    return os.access(parent, os.W_OK) and os.access(parent + "/cgroup.procs", os.W_OK)
+
+
+def _in_use(root: str) -> bool:
+    return any(entry.is_dir() for entry in os.scandir(root))
+
+
+def _make_way(parent: str) -> None:
+    """A cgroup that hands controllers down may hold no process: move ours into a leaf, if nobody else's are there."""
+    if not read(parent + "/cgroup.type"):
+        return  # the root of all may hold processes
+    pids = [int(pid) for pid in read(parent + "/cgroup.procs").split()]
+    if not all(_ours(pid) for pid in pids):
+        return
+    leaf = parent + "/server"
+    os.makedirs(leaf, exist_ok=True)
+    for pid in pids:
+        write_if_there(leaf + "/cgroup.procs", str(pid))
+
+
+def _ours(pid: int) -> bool:
+    """This process, or one that it or its parent has started."""
+    family = {os.getpid(), os.getppid()} - {1}
+    while pid > 1:
+        if pid in family:
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except FileNotFoundError:
+            return True
+    return False
+
+
+def _hand_down(directory: str) -> None:
+    available = read(directory + "/cgroup.controllers").split()
+    for name in _WANTED:
+        if name in available:
+            try:
+                write(directory + "/cgroup.subtree_control", f"+{name}")
+            except OSError as error:
+                # EBUSY: processes are there; others: not ours to give. What is missing is counted afterwards.
+                if error.errno not in {errno.EBUSY, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EOPNOTSUPP}:
+                    raise

@@ -1,0 +1,233 @@
+"""What a box may use: memory, processes, processor time. One interface over cgroups of version 1 and 2, or none.
+
+The launcher makes a box's group, the box's first process is in it, and the server reads
+it, freezes it and removes it. `find` says which version serves here and what is not enforced.
+"""
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_REMOVAL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    memory_bytes: int
+    cpus: float
+    processes: int
+
+
+class Group:
+    """The cgroup of one box. This one is the group where nothing is limited; also the base of the real ones.
+
+    `directories` are its places in the file system. Reading and writing them takes
+    microseconds; `remove` may take longer and belongs off an event loop.
+    """
+
+    version = 0
+
+    def __init__(self, directories: "dict[str, str]") -> None:
+        self.directories = directories
+
+    def make(self, limits: Limits) -> None:
+        """Make it and write its limits. Raises StepFailed, and leaves nothing then."""
+
+    def descriptor(self) -> "int | None":
+        """Of a directory that a process can be cloned into; the caller closes it."""
+        return None
+
+    def enter(self) -> None:
+        """Move the calling process in, where it was not cloned into it."""
+
+    def freeze(self) -> None:
+        """Returns when nothing in it runs any more, or after a moment."""
+
+    def thaw(self) -> None: ...
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def pids(self) -> "list[int]":
+        return []
+
+    def kill(self) -> None:
+        """SIGKILL to everything in it, frozen or not."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.thaw()
+
+    def remove(self) -> None:
+        """Kill what is left in it, and remove its directories. Nothing where there is none."""
+        if not any(os.path.isdir(directory) for directory in self.directories.values()):
+            return
+        self.kill()
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        for directory in self.directories.values():
+            _remove(directory, deadline, self.kill)
+
+    def to_message(self) -> "dict[str, Any]":
+        return {"version": self.version, "directories": self.directories}
+
+
+class Hierarchy:
+    """Where the groups of this server are made. `warnings`: what is not enforced, for people."""
+
+    def __init__(self, roots: "dict[str, str]", kind: "type[Group]", warnings: "list[str]") -> None:
+        self.roots = roots
+        self.kind = kind
+        self.warnings = warnings
+
+    def group(self, box: str) -> Group:
+        return self.kind({name: os.path.join(root, box) for name, root in self.roots.items()})
+
+    def clear(self) -> None:
+        """Kill and remove every group here: what is left of a session that crashed."""
+        boxes = {entry.name for root in self.roots.values() for entry in _subdirectories(root)}
+        for box in boxes:
+            self.group(box).remove()
+
+    def remove(self) -> None:
+        """Give back the roots too, when nothing is in them."""
+        for root in self.roots.values():
+            try:
+                os.rmdir(root)
+            except OSError as error:
+                if error.errno not in {errno.EBUSY, errno.ENOENT, errno.ENOTEMPTY}:
+                    raise
+
+
+def find(owner: str) -> Hierarchy:
+    """The hierarchy of the server with this token, made ready. Without any that can be written, one that limits nothing."""
+    from . import cgroup_v1, cgroup_v2
+
+    places = mounted()
+    for version in (cgroup_v1, cgroup_v2):
+        hierarchy = version.find(owner, places)
+        if hierarchy is not None:
+            return hierarchy
+    return Hierarchy(
+        {},
+        Group,
+        [
+            "Memory, processor time and the number of processes are not limited, and sandboxes cannot be frozen: no cgroup can be "
+            "written here. Run as root, or with `systemd-run --user --scope -p Delegate=yes`."
+        ],
+    )
+
+
+def from_message(message: "dict[str, Any]") -> Group:
+    """The same group, for another process."""
+    from . import cgroup_v1, cgroup_v2
+
+    kinds: list[type[Group]] = [Group, cgroup_v1.GroupV1, cgroup_v2.GroupV2]
+    return kinds[message["version"]](message["directories"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """A mounted hierarchy: its controllers ("" for version 2), and where this process is in it."""
+
+    controllers: "frozenset[str]"
+    mount: str
+    own: str
+
+
+def mounted() -> "list[Place]":
+    own = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        own[frozenset(controllers.split(","))] = path
+    places = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        root, mount = before.split()[3:5]
+        kind, _, options = after.split()[:3]
+        for controllers, path in own.items():
+            if kind == ("cgroup2" if controllers == {""} else "cgroup") and (
+                controllers == {""} or controllers <= set(options.split(","))
+            ):
+                places.append(Place(controllers, mount, _inside(mount, root, path)))
+    return places
+
+
+def _inside(mount: str, root: str, path: str) -> str:
+    """Where `path` of the hierarchy is found, when `root` of it is what is mounted."""
+    if root not in {"/", path} and not path.startswith(root + "/"):
+        return mount
+    relative = path if root == "/" else path[len(root) :]
+    return os.path.normpath(mount + "/" + relative)
+
+
+def read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (FileNotFoundError, OSError) as error:
+        # ENODEV is what reading a file of a removed cgroup says.
+        if error.errno in {errno.ENOENT, errno.ENODEV}:
+            return ""
+        raise
+
+
+def write(path: str, value: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
+def write_if_there(path: str, value: str) -> None:
+    try:
+        write(path, value)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENODEV}:
+            raise
+
+
+def counter(text: str, name: str) -> int:
+    """`name` of a file with a `name number` on each line."""
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def _remove(directory: str, deadline: float, kill: "Callable[[], None]") -> None:
+    pause = 0.0005
+    while True:
+        try:
+            for child in _subdirectories(directory):
+                _remove(child.path, deadline, kill)
+            os.rmdir(directory)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        # Processes are there until they are wholly gone.
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+        kill()
+
+
+def _subdirectories(directory: str) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(directory) as entries:
+            return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

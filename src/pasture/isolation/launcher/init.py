@@ -1,0 +1,156 @@
+"""Pid 1 of a box: makes the box from the inside, then starts, signals, kills and reaps programs as the server says.
+
+It keeps just the capabilities for that and never executes anything. When the server is
+gone it ends, and the kernel ends the rest of the box with it.
+"""
+
+import os
+import select
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+
+from . import credentials, namespaces, network, programs, protocol, root, syscalls
+from .cgroups import Group
+from .failure import StepFailed, step
+from .protocol import BoxRequest, Message, ProgramRequest
+from .template import Template
+
+
+@dataclass(frozen=True)
+class Box:
+    """Everything that the launcher knows of a box to be made."""
+
+    request: BoxRequest
+    template: Template
+    group: Group
+    user: namespaces.User
+    rootless: bool
+
+
+def run(box: Box, control: socket.socket) -> None:
+    """In the cloned process. Never returns."""
+    code = 1
+    try:
+        listener, address = _make(box, control)
+        allowance = programs.Allowance(box.user, box.request.open_files, box.request.processes)
+        init = Init(control, allowance)
+        protocol.send(control, {"op": "ready", "address": address}, (listener.fileno(),))
+        listener.close()
+        init.serve()
+        code = 0
+    except StepFailed as error:
+        _report(control, str(error))
+    except BaseException as error:  # noqa: BLE001  nothing may get past the clone
+        _report(control, f"the box's init failed: {error!r}.")
+    finally:
+        os._exit(code)
+
+
+def _report(control: socket.socket, reason: str) -> None:
+    with suppress(OSError):  # the server may be gone; the end of this process says as much
+        protocol.send(control, {"op": "failed", "reason": reason})
+
+
+def _make(box: Box, control: socket.socket) -> "tuple[socket.socket, str]":
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    _close_all_but(control.fileno())
+    box.group.enter()
+    namespaces.settle(rootless=box.rootless)
+    # A signal without a handler does not reach a pid 1; Python's handler for this one would be one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    identity = box.template.identity(box.user.uid, box.user.gid)
+    root.enter(box.template, box.request.mounts, box.request.tmp_bytes, identity)
+    with step(f"set the host name {box.request.hostname!r}"):
+        socket.sethostname(box.request.hostname)
+    made = network.listen()
+    credentials.restrict_init()
+    return made
+
+
+def _close_all_but(kept: int) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard, inheritable=False)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 1 << 20)
+
+
+class Init:
+    """Mutable state: which child is which program. Everything else that ends here is an orphan."""
+
+    def __init__(self, control: socket.socket, allowance: programs.Allowance) -> None:
+        self._control = control
+        self._allowance = allowance
+        self._programs: dict[int, int] = {}
+        self._wake, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._wake.fileno() in ready:
+                self._drain()
+            self._reap(os.WNOHANG)
+            if self._control.fileno() in ready:
+                received = protocol.receive(self._control)
+                if received is None:
+                    return
+                self._obey(*received)
+
+    def _obey(self, message: Message, descriptors: "list[int]") -> None:
+        try:
+            if message["op"] == "start":
+                self._start(message["serial"], ProgramRequest(**message["program"]), descriptors)
+            elif message["op"] == "signal":
+                self._signal(message["serial"], message["signal"])
+            else:
+                self._kill_all(message["serial"])
+        finally:
+            protocol.close_all(descriptors)
+
+    def _start(self, serial: int, request: ProgramRequest, descriptors: "list[int]") -> None:
+        try:
+            pid = programs.start(request, descriptors, self._allowance)
+        except StepFailed as error:
+            protocol.send(self._control, {"op": "refused", "serial": serial, "reason": str(error)})
+            return
+        self._programs[pid] = serial
+        protocol.send(self._control, {"op": "started", "serial": serial})
+
+    def _signal(self, serial: int, number: int) -> None:
+        for pid, program in self._programs.items():
+            if program == serial:
+                os.kill(pid, number)
+
+    def _kill_all(self, serial: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        # Children of the killed become ours, so that nothing is left when there is no child left.
+        self._reap(0)
+        protocol.send(self._control, {"op": "killed", "serial": serial})
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake.recv(4096):
+                pass
+
+    def _reap(self, options: int) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, options)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if (serial := self._programs.pop(pid, None)) is not None:
+                code = os.waitstatus_to_exitcode(status)
+                ended = {"code": code, "signal": None} if code >= 0 else {"code": None, "signal": -code}
+                protocol.send(self._control, {"op": "exited", "serial": serial, **ended})

@@ -1,0 +1,70 @@
+"""What the server, the launcher and a box's init say to each other: one JSON object a packet, with descriptors beside it.
+
+To the launcher: `create` (with the init's end of the box's control socket), `forget`.
+From it: `hello` or `failed` once, then for each create `created` (with the pidfd) or `failed`.
+
+To an init: `start` (with stdout, stderr and the descriptors), `signal`, `kill`.
+From it: `ready` (with the listening socket) or `failed` once; then `started`, `refused`,
+`exited`, `killed`. End of file means that the other side is gone, and its boxes with it.
+"""
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# Also the kernel's default for a socket's send buffer: a larger message is refused by the sender's kernel.
+MAX_MESSAGE = 212_992
+MAX_DESCRIPTORS = 64
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BoxRequest:
+    """A `SandboxSpec` on its way to the launcher."""
+
+    id: str
+    mounts: "list[tuple[str, str]]"
+    memory_bytes: int
+    tmp_bytes: int
+    cpus: float
+    open_files: int
+    processes: int
+    hostname: str
+
+
+@dataclass(frozen=True)
+class ProgramRequest:
+    """A `Program` on its way to a box's init. `numbers`: where the descriptors after stdout and stderr go."""
+
+    command: "list[str]"
+    environment: "dict[str, str]"
+    directory: str
+    numbers: "list[int]"
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":"), default=asdict).encode()
+
+
+def send(channel: socket.socket, message: Message, descriptors: "tuple[int, ...]" = ()) -> None:
+    if descriptors:
+        socket.send_fds(channel, [encode(message)], list(descriptors))
+    else:
+        channel.send(encode(message))
+
+
+def receive(channel: socket.socket) -> "tuple[Message, list[int]] | None":
+    """The next message with its descriptors, which are the receiver's to close; None at the end."""
+    data, descriptors, flags, _ = socket.recv_fds(channel, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        close_all(descriptors)
+        raise OSError(f"a message of more than {MAX_MESSAGE} bytes or {MAX_DESCRIPTORS} descriptors arrived")
+    return (json.loads(data), descriptors) if data else None
+
+
+def close_all(descriptors: "list[int]") -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""The file system of one box: a small tmpfs with the shared parts, the box's own mounts, /tmp and /proc; then it becomes the root."""
+
+import os
+from pathlib import Path
+
+from . import syscalls
+from .failure import StepFailed, step
+from .plan import BadMount, Bind, plan
+from .template import Template
+
+_READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+_DIRECTORIES = ("proc", "tmp", "var", "var/task", "var/runtime", "var/lang", "opt", "mnt", "run", "home", "root")
+# As runc masks them. What only root may open needs no mask: no program is root.
+_PROC_FILES = ("kcore", "keys", "kallsyms", "kmsg", "latency_stats", "sched_debug", "timer_list")
+_PROC_DIRECTORIES = ("acpi", "asound", "scsi")
+_PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+
+def enter(
+    template: Template, mounts: "list[tuple[str, str]]", tmp_bytes: int, identity: "tuple[str, str]"
+) -> None:
+    """In the box's own mount and pid namespaces: make its root and move into it."""
+    root = template.box_root
+    with step("separate the box's mounts from the launcher's"):
+        syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    with step("mount the root of the box"):
+        syscalls.mount("root", root, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=1m")
+    _shared(template, root)
+    for source, name in zip(identity, ("passwd", "group"), strict=True):
+        _bind(source, os.path.join(root, "etc", name))
+    _own(mounts, template, root)
+    _tmp(root, tmp_bytes)
+    _proc(template, root)
+    with step("make the root of the box read-only"):
+        syscalls.mount_attributes(root, _READ_ONLY)
+    _pivot(root)
+
+
+def _shared(template: Template, root: str) -> None:
+    for name in _DIRECTORIES:
+        os.mkdir(os.path.join(root, name))
+    for name, target in template.links.items():
+        os.symlink(target, os.path.join(root, name))
+    for name in template.system:
+        target = os.path.join(root, name)
+        os.mkdir(target)
+        with step(f"mount /{name} of the box"):
+            syscalls.mount(
+                os.path.join(template.directory, name), target, flags=syscalls.MS_BIND | syscalls.MS_REC
+            )
+
+
+def _own(mounts: "list[tuple[str, str]]", template: Template, root: str) -> None:
+    try:
+        binds = plan(mounts, tuple("/" + name for name in (*template.system, *template.links)))
+    except BadMount as error:
+        raise StepFailed("mount what the box is to show", str(error)) from error
+    for bind in binds:
+        with step(f"mount {bind.source} at {bind.target} of the box"):
+            _point(bind, root + bind.target)
+            _bind(bind.source, root + bind.target)
+
+
+def _point(bind: Bind, target: str) -> None:
+    directory = os.path.isdir(bind.source)
+    if not bind.make:
+        if not os.path.exists(target) and os.path.exists(bind.source):
+            what = f"mount {bind.source} at {bind.target} of the box"
+            raise StepFailed(what, f"{bind.target} lies in another mount, and is not there")
+    elif directory:
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        Path(target).touch()
+
+
+def _bind(source: str, target: str) -> None:
+    # Recursive, because a user namespace may not show a part of the host without what is mounted on it.
+    syscalls.mount(source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.mount_attributes(target, _READ_ONLY, recursive=True)
+
+
+def _tmp(root: str, size: int) -> None:
+    with step(f"mount /tmp of the box with {size} bytes"):
+        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+        syscalls.mount("tmp", os.path.join(root, "tmp"), "tmpfs", flags, f"mode=1777,size={size}")
+
+
+def _proc(template: Template, root: str) -> None:
+    proc = os.path.join(root, "proc")
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    with step("mount /proc of the box", {1: "A container that hides parts of /proc forbids this to user namespaces."}):
+        syscalls.mount("proc", proc, "proc", flags, "hidepid=2")
+    masks = [(name, os.path.join(root, "dev/null")) for name in _PROC_FILES]
+    masks += [(name, template.empty) for name in _PROC_DIRECTORIES]
+    masks += [(name, os.path.join(proc, name)) for name in _PROC_READ_ONLY]
+    for name, source in masks:
+        target = os.path.join(proc, name)
+        if os.path.exists(target):
+            with step(f"close /proc/{name} of the box"):
+                syscalls.mount(source, target, flags=syscalls.MS_BIND)
+                syscalls.mount_attributes(target, syscalls.MOUNT_ATTR_RDONLY | flags)
+
+
+def _pivot(root: str) -> None:
+    with step("make the box's root the root"):
+        os.chdir(root)
+        # Both names are the same directory: the old root comes to lie on top of the new one, and is taken off.
+        syscalls.pivot_root(".", ".")
+        syscalls.unmount(".", syscalls.MNT_DETACH)
+        os.chdir("/")

@@ -1,0 +1,145 @@
+"""The launcher as the server sees it: a process that is asked for boxes, and that takes its boxes with it when it dies."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pasture.isolation.channel import Channel
+from pasture.isolation.launcher import cgroups, protocol
+from pasture.isolation.spec import SandboxError, SandboxSpec
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from launcher.main import main; main(int(sys.argv[2]), *sys.argv[3:])"
+_READY_SECONDS = 30.0
+_END_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A box's first process: its pid on the host, a descriptor of it that the receiver owns, and its cgroup."""
+
+    pid: int
+    pidfd: int
+    group: cgroups.Group
+
+
+class Launcher:
+    """Mutable state: the requests that are not answered, by serial number. `launch` makes one that is ready."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._process = process
+        self._channel = Channel(channel, self._received, self._ended)
+        self._requests: dict[int, asyncio.Future[Created]] = {}
+        self._serial = 0
+        self._hello: asyncio.Future[protocol.Message] = loop.create_future()
+
+    def __repr__(self) -> str:
+        return f"<Launcher pid={self.pid}{'' if self.is_alive else ' gone'}>"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._channel.is_closed
+
+    async def ready(self) -> protocol.Message:
+        """Its `hello`: warnings, and the cgroups it works in."""
+        async with asyncio.timeout(_READY_SECONDS):
+            hello = await self._hello
+        if hello["op"] == "failed":
+            raise SandboxError(hello["reason"])
+        return hello
+
+    async def create(self, spec: SandboxSpec, control: socket.socket) -> Created:
+        """Clone a box whose init has `control`; what init makes of it, it says there. When cancelled, the box is killed."""
+        self._serial += 1
+        answer: asyncio.Future[Created] = asyncio.get_running_loop().create_future()
+        message = {"op": "create", "serial": self._serial, "box": _request(spec)}
+        self._channel.send(message, [control.fileno()])
+        self._requests[self._serial] = answer
+        return await answer
+
+    def forget(self, box: str) -> None:
+        """The box's cgroup is removed: the name may be used again."""
+        if self.is_alive:
+            self._channel.send({"op": "forget", "id": box})
+
+    async def close(self) -> None:
+        """End it, and with it every box that is left."""
+        self._channel.close()
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def _received(self, message: protocol.Message, descriptors: list[int]) -> None:
+        if "serial" not in message:
+            self._hello.set_result(message)
+            return
+        answer = self._requests.pop(message["serial"])
+        if answer.cancelled():
+            # Closing the control socket, which the caller has done, ends the box; its cgroup goes with the next clearing.
+            protocol.close_all(descriptors)
+        elif message["op"] == "failed":
+            answer.set_exception(SandboxError(message["reason"]))
+        else:
+            group = cgroups.from_message(message["cgroup"])
+            answer.set_result(Created(message["pid"], descriptors[0], group))
+
+    def _ended(self) -> None:
+        gone = SandboxError("the launcher has ended.")
+        for answer in self._requests.values():
+            if not answer.done():
+                answer.set_exception(gone)
+        self._requests.clear()
+        if not self._hello.done():
+            self._hello.set_exception(SandboxError("the launcher ended before it was ready; its last words are on standard error."))
+
+
+async def launch(directory: Path, owner: str) -> tuple[Launcher, Sequence[str], dict[str, str]]:
+    """A launcher that is ready, what it cannot enforce, and the cgroups that it works in."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    package = Path(__file__).parent
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", _START, str(package), str(theirs.fileno()), str(directory), owner,
+            pass_fds=(theirs.fileno(),),
+            stdin=asyncio.subprocess.DEVNULL,
+            # Out of reach of a terminal's Ctrl-C: the server ends it in its own time.
+            start_new_session=True,
+            env={"LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+    except OSError as error:
+        ours.close()
+        raise SandboxError(f"cannot start the launcher with {sys.executable}: {os.strerror(error.errno or 0)}.") from error
+    finally:
+        theirs.close()
+    launcher = Launcher(process, ours)
+    try:
+        hello = await launcher.ready()
+    except BaseException:
+        await launcher.close()
+        raise
+    return launcher, hello["warnings"], hello["roots"]
+
+
+def _request(spec: SandboxSpec) -> protocol.BoxRequest:
+    return protocol.BoxRequest(
+        id=spec.id,
+        mounts=[(str(mount.source), mount.target) for mount in spec.mounts],
+        memory_bytes=spec.memory_bytes,
+        tmp_bytes=spec.tmp_bytes,
+        cpus=spec.cpus,
+        open_files=spec.open_files,
+        processes=spec.processes,
+        hostname=spec.hostname,
+    )

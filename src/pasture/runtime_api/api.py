@@ -1,0 +1,159 @@
+"""The Runtime API of one life of a runtime: its calls come in, the environment hears of them as signals."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pasture.domain.invocation import Invocation, Outcome, Status
+from pasture.http.message import Request, Response
+from pasture.runtime_api.session import Poll, Refusal, Session
+from pasture.runtime_api.signals import Answered, InitFailed, Ready, Signal
+
+_PREFIX = "/2018-06-01/"
+_INVOCATION = "/2018-06-01/runtime/invocation/"
+_NEXT = "/2018-06-01/runtime/invocation/next"
+_JSON = {"Content-Type": "application/json"}
+# RAPID normalises what a runtime claims (rapidcore, `fatalerror`).
+_KNOWN_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+
+Notify = Callable[[Signal], None]
+
+
+class RuntimeApi:
+    def __init__(self, notify: Notify, payload_bytes: int) -> None:
+        self._notify = notify
+        self._payload_bytes = payload_bytes
+        self._session = Session()
+        self._poll: asyncio.Future[Response] | None = None
+        self._event: Response | None = None
+
+    def __repr__(self) -> str:
+        return f"<RuntimeApi {self._session!r}>"
+
+    # The platform's side...
+
+    def give(self, invocation: Invocation, deadline_ms: int) -> None:
+        """Hand the event to the runtime: to the poll that waits, or to the one that comes."""
+        self._session.is_given(invocation.request_id, invocation.invocation_id)
+        self._event = _event(invocation, deadline_ms)
+        if self._poll is not None and not self._poll.done():
+            self._poll.set_result(self._event)
+        self._poll = None
+
+    # The runtime's side...
+
+    def __call__(self, request: Request) -> Response | asyncio.Future[Response]:
+        try:
+            if request.target == _NEXT:
+                return self._next(request)
+            return self._other(request)
+        except Refusal as refusal:
+            return error_response(refusal.status, refusal.error_type, refusal.message)
+
+    def too_large(self, _method: str, target: str) -> Response:
+        """The body of a call is over the limit: the invocation ends with AWS's error, the runtime is told."""
+        request_id, action = _split(target)
+        if action == "response":
+            message = f"Response payload size exceeded maximum allowed payload size ({self._payload_bytes} bytes)."
+            try:
+                self._session.responds(request_id, "")
+            except Refusal as refusal:
+                return error_response(refusal.status, refusal.error_type, refusal.message)
+            payload = error_payload("Function.ResponseSizeTooLarge", message)
+            self._notify(Answered(Outcome(Status.ERROR, payload, "Function.ResponseSizeTooLarge")))
+        return error_response(
+            413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({self._payload_bytes} bytes)."
+        )
+
+    def _next(self, request: Request) -> Response | asyncio.Future[Response]:
+        if request.method != "GET":
+            return _not_allowed()
+        poll = self._session.polls()
+        if poll is Poll.AGAIN and self._poll is None and self._event is not None:
+            return self._event
+        self._event = None
+        waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._poll = waiting
+        if poll is not Poll.AGAIN:
+            self._notify(Ready())
+        return waiting
+
+    def _other(self, request: Request) -> Response:
+        target = request.raw_path
+        if target == "/2018-06-01/ping":
+            return Response(200, {"Content-Type": "text/plain"}, b"pong")
+        if not target.startswith(_PREFIX + "runtime/"):
+            return _unknown()
+        if request.method != "POST":
+            return _not_allowed() if not target.endswith("/restore/next") else _unknown()
+        if target == "/2018-06-01/runtime/init/error":
+            self._session.fails_to_initialise()
+            self._notify(InitFailed(_failure(request, "Runtime.Unknown")))
+            return _accepted()
+        request_id, action = _split(target)
+        if action == "response":
+            return self._response(request, request_id)
+        if action == "error":
+            self._session.fails(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
+            self._notify(Answered(_failure(request, "Function.Unknown")))
+            return _accepted()
+        return _unknown()
+
+    def _response(self, request: Request, request_id: str) -> Response:
+        self._session.responds(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
+        content_type = request.headers.get("content-type", "application/json")
+        self._notify(Answered(Outcome(Status.SUCCESS, request.body, content_type=content_type)))
+        return _accepted()
+
+
+def error_payload(error_type: str, message: str) -> bytes:
+    return msgspec.json.encode({"errorType": error_type, "errorMessage": message})
+
+
+def error_response(status: int, error_type: str, message: str) -> Response:
+    body: dict[str, Any] = {"errorMessage": message, "errorType": error_type}
+    return Response(status, _JSON, msgspec.json.encode(body))
+
+
+def _event(invocation: Invocation, deadline_ms: int) -> Response:
+    headers = {
+        "Content-Type": "application/json",
+        "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+        "Lambda-Runtime-Deadline-Ms": str(deadline_ms),
+        "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+    }
+    if invocation.invocation_id:
+        headers["Lambda-Runtime-Invocation-Id"] = invocation.invocation_id
+    if invocation.trace_id:
+        headers["Lambda-Runtime-Trace-Id"] = invocation.trace_id
+    if invocation.client_context:
+        headers["Lambda-Runtime-Client-Context"] = invocation.client_context
+    return Response(200, headers, invocation.payload)
+
+
+def _failure(request: Request, default: str) -> Outcome:
+    claimed = request.headers.get("lambda-runtime-function-error-type", "")
+    error_type = claimed if _KNOWN_ERROR_TYPE.fullmatch(claimed) else default
+    return Outcome(Status.ERROR, request.body, error_type)
+
+
+def _split(target: str) -> tuple[str, str]:
+    if not target.startswith(_INVOCATION):
+        return "", ""
+    request_id, _, action = target[len(_INVOCATION) :].partition("/")
+    return request_id, action
+
+
+def _accepted() -> Response:
+    return Response(202, _JSON, b'{"status":"OK"}\n')
+
+
+def _unknown() -> Response:
+    return Response(404, {"Content-Type": "text/plain"}, b"404 page not found\n")
+
+
+def _not_allowed() -> Response:
+    return Response(405, {"Content-Type": "text/plain"}, b"405 method not allowed\n")

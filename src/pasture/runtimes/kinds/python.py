@@ -1,0 +1,220 @@
+"""Python: any CPython on the machine, with AWS's own runtime client installed beside it.
+
+A runtime is ready when `<cache>/python3.X/<digest>` exists: the runtime client, boto3 and the bootstrap, compiled for
+that interpreter. It is made under a temporary name and renamed when it is whole; a lock file keeps other processes
+out meanwhile. The digest covers everything the directory is made from, so a new release of Pasture makes a new one.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pasture.isolation.spec import Mount
+from pasture.runtimes import interpreters, python_bootstrap
+from pasture.runtimes.interpreters import Interpreter
+from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
+
+PINS = ("awslambdaric==4.2.2", "boto3==1.44.5")
+"""What AWS puts beside the interpreter: its runtime client and its SDK."""
+
+MINORS = (10, 11, 12, 13, 14)
+"""The versions that have wheels of this runtime client."""
+
+LANG = "/var/lang"
+RUNTIME = "/var/runtime"
+PIP_SECONDS = 300
+
+
+class PythonFamily:
+    """`cache` is a directory this family may fill; `pip` is the interpreter whose pip installs (Pasture's own)."""
+
+    def __init__(self, cache: Path, *, pip: Path | None = None, home: Path | None = None) -> None:
+        self._cache = cache
+        self._pip = pip or Path(sys.executable)
+        self._home = home or Path.home()
+        self._found: dict[str, Interpreter] | None = None
+        self._looking = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return "python"
+
+    def identifiers(self) -> Sequence[str]:
+        return tuple(f"python3.{minor}" for minor in reversed(MINORS))
+
+    def interpreters(self) -> Mapping[str, Path]:
+        return {identifier: found.executable for identifier, found in self._interpreters().items()}
+
+    def find(self, identifier: str) -> InstalledRuntime | None:
+        found = self._interpreters().get(identifier)
+        if found is None or not self._packages(found).is_dir():
+            return None
+        return self._installed(identifier, found)
+
+    def install(self, identifier: str) -> InstalledRuntime:
+        found = self._interpreters().get(identifier)
+        if found is None:
+            raise RuntimeUnavailable(
+                f"no {identifier} interpreter on this machine. Install CPython {identifier.removeprefix('python')} "
+                "(from the distribution, pyenv or uv) and try again."
+            )
+        with _locked(self._cache / f"{identifier}.lock"):
+            if not self._packages(found).is_dir():
+                self._fill(found)
+        return self._installed(identifier, found)
+
+    # What is on the machine...
+
+    def _interpreters(self) -> dict[str, Interpreter]:
+        with self._looking:
+            if self._found is None:
+                paths = list(interpreters.candidates(MINORS, os.environ, self._home))
+                with ThreadPoolExecutor(max_workers=4) as pool:
+                    chosen = interpreters.best(pool.map(interpreters.ask, paths))
+                self._found = {f"python3.{minor}": chosen[minor] for minor in MINORS if minor in chosen}
+            return self._found
+
+    def _packages(self, interpreter: Interpreter) -> Path:
+        return self._cache / f"python3.{interpreter.minor}" / _digest()
+
+    def _installed(self, identifier: str, interpreter: Interpreter) -> InstalledRuntime:
+        prefix = "/usr" if interpreter.is_system else LANG
+        return InstalledRuntime(
+            identifier=identifier,
+            version=interpreter.version,
+            location=interpreter.executable,
+            mounts=self._mounts(interpreter),
+            command=(f"{prefix}/bin/{identifier}", f"{RUNTIME}/bootstrap.py"),
+            environment=_environment(identifier),
+        )
+
+    def _mounts(self, interpreter: Interpreter) -> tuple[Mount, ...]:
+        """The interpreter (unless it is the system's, which is there anyway), an empty directory over what the host
+        installed for it, and the runtime client.
+        """
+        lib = f"lib/python3.{interpreter.minor}/site-packages"
+        if interpreter.is_system:
+            masked = [path for path in _SYSTEM_PACKAGES if Path(path).is_dir()]
+            lang = []
+        else:
+            masked = [f"{LANG}/{lib}"] if (interpreter.prefix / lib).is_dir() else []
+            lang = [Mount(interpreter.prefix, LANG)]
+        empty = self._cache / "empty"
+        masks = [Mount(empty, path) for path in masked]
+        return (*lang, *masks, Mount(self._packages(interpreter), RUNTIME))
+
+    # Making it ready...
+
+    def _fill(self, interpreter: Interpreter) -> None:
+        final = self._packages(interpreter)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in final.parent.glob(".making-*"):  # of an installation that was killed; the lock is ours
+            shutil.rmtree(leftover)
+        making = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
+        try:
+            self._run_pip(interpreter, making)
+            shutil.copyfile(python_bootstrap.__file__, making / "bootstrap.py")
+            _compile(interpreter, making)
+            empty = self._cache / "empty"
+            empty.mkdir(exist_ok=True)
+            _let_everyone_read(making)
+            _let_everyone_read(empty)
+            os.sync()  # once per runtime: a directory with the final name is whole, even after a power cut
+            making.rename(final)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+    def _run_pip(self, interpreter: Interpreter, target: Path) -> None:
+        machine = os.uname().machine
+        platforms = [f"--platform=manylinux{tag}_{machine}" for tag in ("2014", "_2_17", "_2_28")]
+        done = _run(
+            str(self._pip), "-m", "pip", "install", "--target", str(target), "--only-binary=:all:",
+            "--python-version", f"3.{interpreter.minor}", "--implementation", "cp", *platforms, "--no-compile",
+            "--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--quiet", *PINS,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RuntimeUnavailable(
+                f"cannot install {' and '.join(PINS)} for python3.{interpreter.minor}: {_last_lines(done.stdout)} "
+                "Check that pip reaches a package index (PIP_INDEX_URL) and try again."
+            )
+
+
+_LIBRARIES = (
+    "/var/lang/lib", "/lib64", "/usr/lib64", RUNTIME, f"{RUNTIME}/lib", "/var/task", "/var/task/lib", "/opt/lib",
+)  # fmt: skip
+
+# On Debian, what the distribution and the host's administrator installed for every Python 3.
+_SYSTEM_PACKAGES = ("/usr/lib/python3/dist-packages",)
+
+
+def family(cache: Path) -> PythonFamily:
+    return PythonFamily(cache)
+
+
+def _environment(identifier: str) -> dict[str, str]:
+    """AWS's real values (recorded), for the variables that a function may override."""
+    return {
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{identifier}",
+        "LANG": "en_US.UTF-8",
+        "LD_LIBRARY_PATH": ":".join(_LIBRARIES),
+        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "PYTHONPATH": RUNTIME,
+        "TZ": ":UTC",
+    }
+
+
+@functools.cache
+def _digest() -> str:
+    made_from = [*PINS, os.uname().machine, Path(python_bootstrap.__file__).read_text()]
+    return hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:16]
+
+
+def _compile(interpreter: Interpreter, directory: Path) -> None:
+    """The directory is read-only later. Files of a package that do not compile are the package's own affair."""
+    _run(
+        str(interpreter.executable), "-I", "-S", "-m", "compileall", "-q", "-s", str(directory), "-p", RUNTIME,
+        "--invalidation-mode", "unchecked-hash", str(directory),
+    )  # fmt: skip
+
+
+def _let_everyone_read(directory: Path) -> None:
+    """Environments run as users of their own, and this process may have a narrow umask."""
+    for folder, _, files in os.walk(directory):
+        Path(folder).chmod(0o755)
+        for file in files:
+            path = Path(folder, file)
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def _run(*command: str) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", timeout=PIP_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeUnavailable(f"cannot run {command[0]}: {error}.") from error
+
+
+def _last_lines(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return " / ".join(lines[-3:]) or "pip said nothing."
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Alone among the processes of this machine; the kernel gives the lock back when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

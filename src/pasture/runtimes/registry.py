@@ -1,0 +1,94 @@
+"""The managed runtimes of this machine: every family in `kinds/`, and what each has found or made ready."""
+
+import importlib
+import pkgutil
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pasture.runtimes import kinds
+from pasture.runtimes.spec import InstalledRuntime, RuntimeFamily, RuntimeUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeStatus:
+    """One line of `overview`: `version` is empty until the runtime is ready, `interpreter` None where there is none."""
+
+    identifier: str
+    family: str
+    interpreter: Path | None
+    ready: bool
+    version: str = ""
+
+
+class Runtimes:
+    """Finds and installs. `find`, `install`, `available` and `overview` may block and may be called from any thread;
+    `ready` and `identifiers` answer from memory.
+    """
+
+    def __init__(self, families: Sequence[RuntimeFamily]) -> None:
+        self._families = {identifier: family for family in families for identifier in family.identifiers()}
+        self._ready: dict[str, InstalledRuntime] = {}
+        self._installing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def __repr__(self) -> str:
+        return f"<Runtimes {', '.join(self._families)}; ready: {', '.join(self._ready) or 'none yet'}>"
+
+    def identifiers(self) -> Sequence[str]:
+        """Every identifier that a family here can serve, given an interpreter."""
+        return tuple(self._families)
+
+    def available(self) -> Sequence[str]:
+        """The identifiers whose interpreter is on this machine."""
+        return tuple(i for i in self._families if i in self._interpreters(i))
+
+    def ready(self, identifier: str) -> InstalledRuntime | None:
+        """The runtime, if `find` or `install` has already answered it in this process."""
+        return self._ready.get(identifier)
+
+    def find(self, identifier: str) -> InstalledRuntime | None:
+        """The runtime ready for use, or None when it needs `install` first or cannot be had."""
+        if (known := self._ready.get(identifier)) is not None and known.location.exists():
+            return known
+        family = self._families.get(identifier)
+        found = family.find(identifier) if family is not None else None
+        if found is not None:
+            self._ready[identifier] = found
+        return found
+
+    def install(self, identifier: str) -> InstalledRuntime:
+        """Make it ready, once however many ask. Raises RuntimeUnavailable."""
+        family = self._families.get(identifier)
+        if family is None:
+            raise RuntimeUnavailable(
+                f"the runtime {identifier} cannot be run here; these can: {', '.join(self.available()) or 'none'}"
+            )
+        with self._installing[identifier]:
+            installed = self.find(identifier) or family.install(identifier)
+            self._ready[identifier] = installed
+            return installed
+
+    def overview(self) -> Sequence[RuntimeStatus]:
+        """Every identifier and how it stands, for people."""
+        return tuple(self._status(identifier, family) for identifier, family in self._families.items())
+
+    def _interpreters(self, identifier: str) -> Mapping[str, Path]:
+        return self._families[identifier].interpreters()
+
+    def _status(self, identifier: str, family: RuntimeFamily) -> RuntimeStatus:
+        installed = self.find(identifier)
+        return RuntimeStatus(
+            identifier,
+            family.name,
+            interpreter=self._interpreters(identifier).get(identifier),
+            ready=installed is not None,
+            version=installed.version if installed else "",
+        )
+
+
+def families(cache: Path) -> Sequence[RuntimeFamily]:
+    """One of every kind: each module in `kinds/` has a `family(cache)`, `cache` being a directory it may fill."""
+    names = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
+    return tuple(importlib.import_module(f"{kinds.__name__}.{name}").family(cache / name) for name in names)

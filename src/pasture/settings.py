@@ -1,0 +1,118 @@
+"""Every setting of the server, in one frozen dataclass; from a TOML file, with the command line over it."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pasture.domain.limits import Limits
+from pasture.kit.errors import OperatorError
+
+DEFAULT_PORT = 9600
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def default_data_dir() -> Path:
+    """`$PASTURE_DATA_DIR`, or `pasture` under the user's data directory."""
+    if chosen := os.environ.get("PASTURE_DATA_DIR"):
+        return Path(chosen)
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "pasture"
+
+
+def default_runtimes_dir() -> Path:
+    """Where runtimes' packages are kept: a cache that can be made anew, shared by all data directories of a user."""
+    if chosen := os.environ.get("PASTURE_RUNTIMES_DIR"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pasture" / "runtimes"
+
+
+def _default_memory_mb() -> int:
+    """Three quarters of the machine's memory: the rest is the server's and the page cache's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(256, total * 3 // 4 // (1024 * 1024))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    data_dir: Path = field(default_factory=default_data_dir)
+    runtimes_dir: Path = field(default_factory=default_runtimes_dir)
+    auth: bool = True
+    isolation: str = "auto"
+    """`auto`, or the name of a kind: `namespaces`, `process`."""
+    memory_mb: int = field(default_factory=_default_memory_mb)
+    """What all environments together may be promised."""
+    idle_seconds: float = 300.0
+    """An environment that has served nothing for so long is stopped."""
+    grace_seconds: float = 10.0
+    """How long running invocations may go on after the server was told to stop."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in _LOOPBACK or self.host.startswith("127.")
+
+    def checked(self) -> "Settings":
+        """Raises OperatorError for what cannot be."""
+        if not self.auth and not self.is_loopback:
+            raise OperatorError(
+                f"--no-auth is refused on {self.host}: anyone who reaches this address could run code here.",
+                "Listen on 127.0.0.1, or leave --no-auth away and use the keys of `pasture keys`.",
+            )
+        for name in ("idle_seconds", "grace_seconds", "memory_mb"):
+            if getattr(self, name) < 0:
+                raise OperatorError(f"{name} cannot be negative.")
+        if not 0 <= self.port <= 65_535:
+            raise OperatorError(f"{self.port} is no port: it must be between 0 and 65535.")
+        return self
+
+
+def load(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Defaults, then the file, then `overrides` that are not None. Raises OperatorError."""
+    values = _from_file(config) if config else {}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    limits = values.pop("limits", None)
+    settings = replace(Settings(), **values)
+    return (replace(settings, limits=limits) if limits else settings).checked()
+
+
+def _from_file(config: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(config.read_text())
+    except OSError as error:
+        raise OperatorError(f"cannot read the configuration file {config}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError(f"the configuration file {config} is not TOML: {error}.") from error
+    limits = table.pop("limits", {})
+    values = _typed(Settings, table, config, "")
+    values.pop("limits", None)
+    if limits:
+        values["limits"] = replace(Limits(), **_typed(Limits, limits, config, "limits."))
+    return values
+
+
+def _typed(kind: type, table: Mapping[str, Any], config: Path, prefix: str) -> dict[str, Any]:
+    """The table's values with the types that the dataclass's defaults have."""
+    example = kind()
+    known = {f.name for f in fields(kind)}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in known:
+            raise OperatorError(
+                f"{config} sets {prefix}{name}, which is no setting.", f"Known are: {', '.join(sorted(known))}."
+            )
+        wanted = type(getattr(example, name))
+        if isinstance(value, str) and issubclass(wanted, Path):
+            values[name] = Path(value).expanduser()
+        elif isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+            values[name] = value
+        elif wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            values[name] = float(value)
+        else:
+            raise OperatorError(f"{config} sets {prefix}{name} to {value!r}, which is not a {wanted.__name__}.")
+    return values

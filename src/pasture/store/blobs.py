@@ -1,0 +1,104 @@
+"""Code packages and layers: files named by their SHA-256.
+
+A blob is written under a temporary name, made durable, and renamed into place: under its
+own name it is whole or not there. Two writers of the same bytes do no harm.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY = "temporary"
+
+
+class Blobs:
+    """`<directory>/ab/cd/abcd…`. A blob is never changed, so its path may be opened, mounted or served."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._temporary = directory / _TEMPORARY
+
+    def __repr__(self) -> str:
+        return f"Blobs({self._directory})"
+
+    async def put(self, data: bytes) -> str:
+        """Returns the hex SHA-256 once the bytes are durable. Putting what is there already writes nothing."""
+        return await asyncio.to_thread(self._put, data)
+
+    async def delete(self, sha256: str) -> bool:
+        """False when there was none."""
+        return await asyncio.to_thread(self._delete, self.path(sha256))
+
+    async def exists(self, sha256: str) -> bool:
+        return await asyncio.to_thread(self.path(sha256).is_file)
+
+    async def sizes(self) -> Mapping[str, int]:
+        """Bytes of every blob."""
+        return await asyncio.to_thread(self._sizes)
+
+    async def clear_temporary(self) -> int:
+        """Remove what a crash left half written; call it before the first `put`. Returns how many."""
+        return await asyncio.to_thread(self._clear_temporary)
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob is or would be. Raises ValueError on anything but a hex SHA-256: a name is never a path."""
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"not a SHA-256 in lower-case hex: {sha256!r}")
+        return self._directory / sha256[:2] / sha256[2:4] / sha256
+
+    def _put(self, data: bytes) -> str:
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self.path(sha256)
+        if not path.is_file():
+            self._write(data, path)
+        # Also when it was there: whoever wrote it may have been killed before this.
+        for directory in (path.parent, path.parent.parent, self._directory):
+            _sync_directory(directory)
+        return sha256
+
+    def _write(self, data: bytes, path: Path) -> None:
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._temporary, delete=False) as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+                Path(file.name).rename(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    @staticmethod
+    def _delete(path: Path) -> bool:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        _sync_directory(path.parent)
+        return True
+
+    def _sizes(self) -> dict[str, int]:
+        return {
+            path.name: path.stat().st_size for path in self._directory.glob("??/??/*") if _SHA256.fullmatch(path.name)
+        }
+
+    def _clear_temporary(self) -> int:
+        leftovers = list(self._temporary.glob("*"))
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+        return len(leftovers)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
