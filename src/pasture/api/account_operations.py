@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class AccountOperations:
-    def __init__(self, catalog: Catalog, *, limits: Limits) -> None:
+    def __init__(self, catalog: Catalog, limits: Limits) -> None:
         self._catalog = catalog
         self._limits = limits
 

@@ -13,9 +13,8 @@ from pasture.domain.identifiers import FunctionRef, parse_function
 from pasture.domain.limits import Limits
 from pasture.functions import configuration, validation
 from pasture.functions.catalog import Catalog, check_updatable
-from pasture.functions.package import Packages
 from pasture.functions.validation import Ground
-from pasture.runtimes.registry import Runtimes
+from pasture.runtimes.registry import Runtimes, machine_architecture
 
 if TYPE_CHECKING:
     from pasture.api.call import Call
@@ -28,18 +27,15 @@ class FunctionsOperations:
     def __init__(
         self,
         catalog: Catalog,
-        packages: Packages,
         runtimes: Runtimes,
-        *,
-        limits: Limits,
-        architecture: str,
         link: Link,
+        limits: Limits,
+        architecture: str | None = None,
     ) -> None:
         self._catalog = catalog
-        self._packages = packages
         self._runtimes = runtimes
         self._limits = limits
-        self._architecture = architecture
+        self._architecture = architecture or machine_architecture()
         self._link = link
 
     async def create_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +74,7 @@ class FunctionsOperations:
 
         if request.get("DryRun"):
             check_updatable(current.latest, revision_id)
-            code = await self._packages.check(zip_bytes)
+            code = await self._catalog.check_code(zip_bytes)
             return self._shown(dataclasses.replace(edit(current.latest), code=code))
         function = await self._catalog.update_code(call.scope, ref.name, zip_bytes, edit, revision_id=revision_id)
         return self._shown(function.latest)

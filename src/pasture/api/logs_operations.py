@@ -52,18 +52,14 @@ class LogsOperations:
     async def describe_log_groups(self, call: "Call", request: dict[str, Any]) -> Answer:
         prefix, pattern = request.get("logGroupNamePrefix", ""), request.get("logGroupNamePattern", "")
         if prefix and pattern:
-            raise InvalidParameter(
-                "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
-            )
+            raise InvalidParameter("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
         if "logGroupIdentifiers" in request:
             wanted = [names.group_of_identifier(call.scope, each) for each in request["logGroupIdentifiers"]]
             found = [await self._service.group(call.scope, name) for name in wanted]
             return {"logGroups": [_group(call.scope, group) for group in found]}
         limit = request.get("limit", rules.PAGE_NAMES)
         after = names.parse_opaque_token(request["nextToken"], str)[0] if "nextToken" in request else ""
-        groups = await self._service.groups(
-            call.scope, prefix=prefix, containing=pattern, after=after, limit=limit + 1
-        )
+        groups = await self._service.groups(call.scope, prefix=prefix, containing=pattern, after=after, limit=limit + 1)
         page = groups[:limit]
         log_class = request.get("logGroupClass")
         shown = [_group(call.scope, group) for group in page if log_class in {None, group.log_class}]

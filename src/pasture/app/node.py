@@ -10,6 +10,7 @@ from typing import Self
 from pasture.api.account_operations import AccountOperations
 from pasture.api.auth.authenticator import Authenticates, Authenticator, OpenDoor
 from pasture.api.auth.keys import KeyRing
+from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.gateway import Gateway

@@ -137,6 +137,10 @@ class Catalog:
             async with self._keeping(key, zip_bytes) as code:
                 return await self._update(key, lambda v: dataclasses.replace(edit(v), code=code), revision_id)
 
+    async def check_code(self, zip_bytes: bytes) -> Code:
+        """What `update_code` would make of it, or raise; nothing is kept."""
+        return await self._packages.check(zip_bytes)
+
     async def update_configuration(
         self, scope: Scope, name: str, edit: Edit, *, revision_id: str | None = None
     ) -> Function:

@@ -123,7 +123,7 @@ def shown(version: FunctionVersion, *, qualifier: str | None = None, runtime_ver
         "EphemeralStorage": {"Size": version.ephemeral_mb},
         "SnapStart": {"ApplyOn": "None", **version.more.get("SnapStart", {}), "OptimizationStatus": "Off"},
         "RuntimeVersionConfig": {
-            "RuntimeVersionArn": runtime_version_arn(version.scope, version.runtime, runtime_version)
+            "RuntimeVersionArn": runtime_version_arn(version.scope.region, version.runtime, runtime_version)
         },
         "LoggingConfig": _shown_logging(version.logging),
         **_shown_state(version),

@@ -34,7 +34,7 @@ CUSTOMER_MANAGED = "custom"
 """Selects a customer-managed runtime through RuntimeConfig."""
 
 
-def runtime_version_arn(scope: Scope, identifier: str, version: str) -> str:
-    """The ARN that `RuntimeVersionConfig` and INIT_START show: equal for equal interpreters, like AWS's."""
-    digest = hashlib.sha256(f"{identifier}:{version}".encode()).hexdigest()
-    return f"arn:{scope.partition}:lambda:{scope.region}::runtime:{digest}"
+def runtime_version_arn(region: str, identifier: str, version: str) -> str:
+    """The ARN that `RuntimeVersionConfig` and INIT_START show: the same for the same interpreter, another for another."""
+    digest = hashlib.sha256(f"{identifier} {version}".encode()).hexdigest()
+    return f"arn:{Scope(region=region).partition}:lambda:{region}::runtime:{digest}"

@@ -1,6 +1,7 @@
 """The managed runtimes of this machine: every family in `kinds/`, and what each has found or made ready."""
 
 import importlib
+import os
 import pkgutil
 import threading
 from collections import defaultdict
@@ -92,3 +93,9 @@ def families(cache: Path) -> Sequence[RuntimeFamily]:
     """One of every kind: each module in `kinds/` has a `family(cache)`, `cache` being a directory it may fill."""
     names = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
     return tuple(importlib.import_module(f"{kinds.__name__}.{name}").family(cache / name) for name in names)
+
+
+def machine_architecture() -> str:
+    """This machine's, in AWS's word."""
+    machine = os.uname().machine
+    return {"aarch64": "arm64"}.get(machine, machine)

@@ -1,12 +1,12 @@
 """What a managed runtime is, and what every family of runtimes promises."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pasture.isolation.spec import Mount
+from pasture.runtimes.identifiers import runtime_version_arn
 
 
 class RuntimeUnavailable(Exception):
@@ -31,9 +31,8 @@ class InstalledRuntime:
     """Variables that the family sets (PATH, LD_LIBRARY_PATH, PYTHONPATH …); a function may override them."""
 
     def arn(self, region: str) -> str:
-        """The runtime version ARN: the same for the same interpreter, another for another."""
-        digest = hashlib.sha256(f"{self.identifier} {self.version}".encode()).hexdigest()
-        return f"arn:aws:lambda:{region}::runtime:{digest}"
+        """The runtime version ARN, as INIT_START and `RuntimeVersionConfig` show it."""
+        return runtime_version_arn(region, self.identifier, self.version)
 
 
 class RuntimeFamily(Protocol):
@@ -51,7 +50,10 @@ class RuntimeFamily(Protocol):
         ...
 
     def install(self, identifier: str) -> InstalledRuntime:
-        """Make it ready: idempotent, safe against a crash and against another process doing the same. Raises RuntimeUnavailable."""
+        """Make it ready: idempotent, safe against a crash and against another process doing the same.
+
+        Raises RuntimeUnavailable.
+        """
         ...
 
     def interpreters(self) -> Mapping[str, Path]:

@@ -11,6 +11,9 @@ from functools import cache
 # The end of the last plane that has letters, digits or separators; those behind it are for private use, tags or empty.
 _LAST_LETTER = 0x3FFFF
 
+# Escapes that stand for many characters: a range cannot begin with one.
+_CLASS_ESCAPES = "wWdDsSp"
+
 
 @cache
 def compile_pattern(java: str) -> re.Pattern[str]:
@@ -25,9 +28,9 @@ def _translate(java: str) -> str:
     while position < len(java):
         char = java[position]
         if char == "\\":
+            after_escape = in_class and java[position + 1] in _CLASS_ESCAPES
             token, position = _escape(java, position, in_class=in_class)
             out.append(token)
-            after_escape = in_class
             continue
         if not in_class and char == "[":
             in_class = True

@@ -18,13 +18,12 @@ ENUM_ORDER: dict[str, tuple[str, ...]] = {
     "RecursiveLoop": ("Terminate", "Allow"),
     "InvokeMode": ("RESPONSE_STREAM", "BUFFERED"),
     "EventSourcePosition": ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"),
-}
-
-# Lists that AWS judges as a whole, in the words of a single value, against the runtimes of today.
-ENUM_LISTS: dict[str, tuple[str, ...]] = {
-    "CompatibleRuntimes": (
+    "Runtime": (
         "nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x", "nodejs22.x",
         "java25", "python3.10", "python3.11", "java21", "ruby3.3", "ruby3.4", "ruby3.2", "python3.8", "python3.9",
         "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6", "nodejs18.x", "provided.al2", "java8.al2",
     ),
 }  # fmt: skip
+
+# Lists that AWS judges in the words of a single value.
+ENUM_LISTS = frozenset({"CompatibleRuntimes"})

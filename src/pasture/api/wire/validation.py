@@ -217,8 +217,8 @@ def _in_aws_order(name: str, values: list[str]) -> list[str]:
 def _list_constraints(shape: ListShape) -> list[Constraint]:
     found = _length(shape)
     if shape.name in ENUM_LISTS:
-        whole = _enum(ENUM_LISTS[shape.name])
-        return [*found, Constraint("enum", whole.words, lambda value: all(map(whole.holds, value)))]
+        (one,) = constraints(shape.member)
+        return [*found, Constraint("enum", one.words, lambda value: all(map(one.holds, value)))]
     if _holds_structures(shape.member):
         return found
     nullable = shape.member.name in NULLABLE_ELEMENTS

@@ -8,6 +8,7 @@ From it: `ready` (with the listening socket) or `failed` once; then `started`, `
 `exited`, `killed`. End of file means that the other side is gone, and its boxes with it.
 """
 
+import array
 import json
 import os
 import socket
@@ -58,11 +59,22 @@ def send(channel: socket.socket, message: Message, descriptors: "tuple[int, ...]
 
 def receive(channel: socket.socket) -> "tuple[Message, list[int]] | None":
     """The next message with its descriptors, which are the receiver's to close; None at the end."""
-    data, descriptors, flags, _ = socket.recv_fds(channel, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    # Not socket.recv_fds: it takes flags and does not pass them on, and close-on-exec is what keeps these out of programs.
+    space = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
+    data, ancillary, flags, _ = channel.recvmsg(MAX_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+    descriptors = _descriptors(ancillary)
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         close_all(descriptors)
         raise OSError(f"a message of more than {MAX_MESSAGE} bytes or {MAX_DESCRIPTORS} descriptors arrived")
     return (json.loads(data), descriptors) if data else None
+
+
+def _descriptors(ancillary: "list[tuple[int, int, bytes]]") -> "list[int]":
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
 
 
 def close_all(descriptors: "list[int]") -> None:

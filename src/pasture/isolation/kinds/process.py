@@ -1,0 +1,206 @@
+"""No isolation: programs are ordinary processes of the server's user. For machines without Linux namespaces, and for development."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, Sandbox, SandboxError, SandboxSpec
+
+# Puts descriptors at their numbers and becomes the program. argv: a descriptor for the reason of a failure, the
+# directory, `from:to` pairs, then the command. Runs in the child alone, so nothing of the server can interfere.
+_EXEC = """
+import fcntl, os, sys
+report = fcntl.fcntl(int(sys.argv[1]), fcntl.F_DUPFD_CLOEXEC, 512)
+os.close(int(sys.argv[1]))
+pairs = [pair.split(":") for pair in sys.argv[3].split(",") if pair]
+parked = [(fcntl.fcntl(int(a), fcntl.F_DUPFD_CLOEXEC, 512), int(b)) for a, b in pairs]
+for a, _ in pairs:
+    os.close(int(a))
+for a, b in parked:
+    os.dup2(a, b)
+step = "change to the directory " + sys.argv[2]
+try:
+    os.chdir(sys.argv[2])
+    step = "execute " + sys.argv[4]
+    import signal
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    os.execvpe(sys.argv[4], sys.argv[4:], os.environ)
+except OSError as error:
+    os.write(report, f"cannot {step}: {error.strerror}.".encode())
+    os._exit(127)
+"""
+_WARNING = (
+    "Nothing is isolated: functions run as the server's own user, see its files and network, "
+    "and their memory, processor time, processes and /tmp are not limited."
+)
+
+
+class HostProcess:
+    """A process group of its own on the host."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self._name = name
+        self._process = process
+
+    def __repr__(self) -> str:
+        return f"<HostProcess {self._name} pid={self.pid} {self._process.returncode}>"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
+    async def wait(self) -> Exit:
+        code = await self._process.wait()
+        return Exit(code) if code >= 0 else Exit(None, -code)
+
+    def send_signal(self, signal: int) -> None:
+        if not self.has_ended:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal)
+
+    def kill_group(self) -> None:
+        """Its children too, also after it has ended itself; not those that made a session of their own."""
+        with suppress(ProcessLookupError, PermissionError):  # macOS answers the second for a group of zombies
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class ProcessSandbox:
+    """Implements `Sandbox`. Mutable state: the programs started, and whether it is destroyed."""
+
+    def __init__(self, spec: SandboxSpec, directory: Path) -> None:
+        self._spec = spec
+        self._directory = directory
+        self._programs: list[HostProcess] = []
+        self._is_destroyed = False
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(511)
+        self._listener.setblocking(False)
+
+    def __repr__(self) -> str:
+        return f"<ProcessSandbox {self.id} programs={self._programs}>"
+
+    @property
+    def id(self) -> str:
+        return self._spec.id
+
+    @property
+    def listener(self) -> socket.socket:
+        return self._listener
+
+    @property
+    def address(self) -> str:
+        host, port = self._listener.getsockname()
+        return f"{host}:{port}"
+
+    def path(self, inside: str) -> str:
+        if inside == "/tmp" or inside.startswith("/tmp/"):  # noqa: S108  the sandbox's own
+            return str(self._directory) + inside[len("/tmp") :]
+        for mount in sorted(self._spec.mounts, key=lambda mount: -len(mount.target)):
+            target = mount.target.rstrip("/")
+            if inside == target or inside.startswith(target + "/"):
+                return str(mount.source) + inside[len(target) :]
+        return inside
+
+    async def start(self, program: Program) -> Process:
+        if self._is_destroyed:
+            raise SandboxError("the sandbox is gone.")
+        reason, report = os.pipe()
+        try:
+            process = await self._spawn(program, report)
+        except OSError as error:
+            os.close(reason)
+            raise SandboxError(f"{program.name}: cannot start {sys.executable}: {error.strerror}.") from error
+        finally:
+            os.close(report)
+        started = HostProcess(program.name, process)
+        self._programs.append(started)
+        if failure := await _read_all(reason):
+            await process.wait()
+            self._programs.remove(started)
+            raise SandboxError(f"{program.name}: {failure}")
+        return started
+
+    async def _spawn(self, program: Program, report: int) -> asyncio.subprocess.Process:
+        pairs = ",".join(f"{ours}:{number}" for number, ours in program.descriptors.items())
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", _EXEC, str(report), program.directory, pairs, *program.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=program.stdout,
+            stderr=program.stderr,
+            pass_fds=tuple({report, *program.descriptors.values()}),
+            env={**program.environment, "TMPDIR": str(self._directory)},
+            start_new_session=True,
+        )  # fmt: skip
+
+    async def kill_all(self) -> None:
+        for program in self._programs:
+            program.kill_group()
+        for program in self._programs:
+            await program.wait()
+        self._programs.clear()
+
+    async def freeze(self) -> None:
+        """Not here: a stopped process would be seen as such by its parent."""
+
+    async def thaw(self) -> None:
+        """Nothing was frozen."""
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    def pids(self) -> Sequence[int]:
+        return [program.pid for program in self._programs if not program.has_ended]
+
+    async def destroy(self) -> None:
+        self._is_destroyed = True
+        await self.kill_all()
+        self._listener.close()
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+
+class ProcessIsolation:
+    """Mutable state: the sandboxes by id."""
+
+    def __init__(self, run_directory: Path) -> None:
+        self._directory = run_directory / "processes"
+        self._sandboxes: dict[str, ProcessSandbox] = {}
+
+    @property
+    def name(self) -> str:
+        return "process"
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return (_WARNING,)
+
+    async def open(self) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+        self._directory.mkdir(parents=True)
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        _check(spec.mounts)
+        directory = await asyncio.to_thread(tempfile.mkdtemp, prefix=f"{spec.id}-", dir=self._directory)
+        sandbox = self._sandboxes[spec.id] = ProcessSandbox(spec, Path(directory))
+        return sandbox
+
+    async def close(self) -> None:
+        await asyncio.gather(*(sandbox.destroy() for sandbox in self._sandboxes.values()))
+        self._sandboxes.clear()
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
