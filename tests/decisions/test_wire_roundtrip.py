@@ -85,9 +85,9 @@ def a_text(shape: StringShape) -> str:
 def a_value(shape: Shape, within: tuple[str, ...] = ()) -> Any:
     """Something that satisfies the shape, with every member there is."""
     if isinstance(shape, StructureShape):
-        members = shape.members.items()
+        members = list(shape.members.items())
         if shape.metadata.get("union"):
-            members = list(members)[:1]
+            members = members[:1]
         return {
             name: a_value(member, (*within, shape.name))
             for name, member in members
@@ -161,9 +161,11 @@ def test_what_is_answered_arrives_at_botocore_as_it_was_meant(service: str, name
         output["Status" if name == "InvokeAsync" else "StatusCode"] = 202
     response = WIRES[service].answer(name, output, "an-id")
     assert isinstance(response.body, bytes)
-    parser = parsers.create_parser(load_model(service).metadata["protocol"])
+    parser: Any = parsers.create_parser(load_model(service).metadata["protocol"])
     body = BytesIO(response.body) if operation.has_streaming_output else response.body
-    heard = parser.parse({"status_code": response.status, "headers": HeadersDict(response.headers), "body": body}, shape)
+    heard = parser.parse(
+        {"status_code": response.status, "headers": HeadersDict(response.headers), "body": body}, shape
+    )
     del heard["ResponseMetadata"]
     if response.status == 204 and name != "DeleteFunction":
         assert heard == {}

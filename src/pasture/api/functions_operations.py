@@ -44,12 +44,12 @@ class FunctionsOperations:
         validation.check_create(request, await self._ground())
         draft = configuration.drafted(request, call.scope, ref.name, self._architecture)
         function = await self._catalog.create(draft, request["Code"]["ZipFile"], tags=request.get("Tags") or {})
-        return self._shown(function.latest)
+        return await self._shown(function.latest)
 
     async def get_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         function, ref = await self._asked_for(call, request)
         answer: dict[str, Any] = {
-            "Configuration": self._shown(function.latest, ref.qualifier),
+            "Configuration": await self._shown(function.latest, ref.qualifier),
             "Code": self._shown_code(call, function.latest),
         }
         if function.tags:
@@ -60,7 +60,7 @@ class FunctionsOperations:
 
     async def get_function_configuration(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         function, ref = await self._asked_for(call, request)
-        return self._shown(function.latest, ref.qualifier)
+        return await self._shown(function.latest, ref.qualifier)
 
     async def update_function_code(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope)
@@ -75,9 +75,9 @@ class FunctionsOperations:
         if request.get("DryRun"):
             check_updatable(current.latest, revision_id)
             code = await self._catalog.check_code(zip_bytes)
-            return self._shown(dataclasses.replace(edit(current.latest), code=code))
+            return await self._shown(dataclasses.replace(edit(current.latest), code=code))
         function = await self._catalog.update_code(call.scope, ref.name, zip_bytes, edit, revision_id=revision_id)
-        return self._shown(function.latest)
+        return await self._shown(function.latest)
 
     async def update_function_configuration(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope)
@@ -91,7 +91,7 @@ class FunctionsOperations:
         function = await self._catalog.update_configuration(
             call.scope, ref.name, edit, revision_id=request.get("RevisionId")
         )
-        return self._shown(function.latest)
+        return await self._shown(function.latest)
 
     async def delete_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
@@ -127,11 +127,10 @@ class FunctionsOperations:
             raise ResourceNotFound(f"Function not found: {ref.arn(call.scope)}")
         return function, ref
 
-    def _shown(self, version: FunctionVersion, qualifier: str | None = None) -> dict[str, Any]:
+    async def _shown(self, version: FunctionVersion, qualifier: str | None = None) -> dict[str, Any]:
         ready = self._runtimes.ready(version.runtime)
-        return configuration.shown(
-            version, qualifier=qualifier, runtime_version=ready.version if ready is not None else ""
-        )
+        runtime_version = ready.version if ready else await asyncio.to_thread(self._runtimes.version, version.runtime)
+        return configuration.shown(version, qualifier=qualifier, runtime_version=runtime_version)
 
     def _shown_code(self, call: "Call", version: FunctionVersion) -> dict[str, str]:
         location = self._link(call.base_url, version.code.sha256, f"{version.name}.zip")

@@ -1,4 +1,4 @@
-"""The operations of CloudWatch Logs that a log reader, a tail and a clean-up need: requests to the log service and back.
+"""The operations of CloudWatch Logs that readers of logs, tails and clean-ups call.
 
 Requests and answers are dicts by the `logs` service model; the wire engine has checked
 requests by it.

@@ -6,6 +6,6 @@ from pasture.api.call import Call
 
 
 class CallerIdentity:
-    async def get_caller_identity(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the form of an operation
+    async def get_caller_identity(self, call: Call, _request: dict[str, Any]) -> dict[str, Any]:
         who = call.principal
         return {"UserId": who.user_id, "Account": who.account, "Arn": who.arn}

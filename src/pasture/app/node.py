@@ -13,7 +13,7 @@ from pasture.api.auth.keys import KeyRing
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
 from pasture.api.functions_operations import FunctionsOperations
-from pasture.api.gateway import Gateway
+from pasture.api.gateway import Gateway, body_limit
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.logs_operations import LogsOperations
 from pasture.api.sts import CallerIdentity
@@ -107,12 +107,12 @@ class Node:
         stack.push_async_callback(self.pool.close, 0.0)
         stack.callback(catalog.on_change(self._function_changed))
 
-        activation = Activation(catalog, packages, runtimes, documents)
+        activation = Activation(catalog, packages, runtimes)
         await activation.open()
         stack.push_async_callback(activation.close)
 
         gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes)
-        limits = HttpLimits(body_bytes=gateway.body_limit, too_large=gateway.too_large)
+        limits = HttpLimits(body_bytes=body_limit, too_large=gateway.too_large)
         self._server = HttpServer(gateway, limits)
         stack.push_async_callback(self._server.close, _LAST_ANSWERS)
         host, port = await self._server.listen(settings.host, settings.port)

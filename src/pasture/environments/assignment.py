@@ -151,7 +151,7 @@ class Assignment:
 
     def retires(self, key: str) -> list[Step]:
         """The key is used no more: its idle environments stop now, the others when they come free."""
-        if key not in self._of_key:
+        if not self.knows(key):
             return []
         self._retired.add(key)
         steps: list[Step] = []
@@ -170,6 +170,9 @@ class Assignment:
         """When the next environment will have been idle for so long, if nothing happens."""
         longest = next(iter(self._idle), None)
         return None if longest is None else self._environments[longest].idle_since + idle_seconds
+
+    def key_of(self, environment: str) -> str:
+        return self._environments[environment].key
 
     def knows(self, key: str) -> bool:
         """Whether any environment or waiting invocation has this key."""

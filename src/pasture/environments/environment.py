@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal as signals
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
@@ -129,29 +130,30 @@ class Environment:
     async def _serve(self, invocation: Invocation, answer: Callable[[Outcome], None]) -> None:
         if invocation.tail:
             self._journal.begin_tail()
-        self._journal.platform(report.start(invocation.request_id, self.version.version))
         timeout = self.version.timeout
         began = self._clock.monotonic()
         deadline = asyncio.get_running_loop().time() + timeout
         deadline_ms = int((self._clock.now() + timeout) * 1000)
 
-        outcome = await self._initialise_again(invocation, deadline)
+        ending = await self._initialise_again(invocation, deadline)
+        # Behind an init that runs inside the invocation, as RAPID does it.
+        self._journal.platform(report.start(invocation.request_id, self.version.version))
         answered = False
-        if outcome is None:
+        if ending is None:
             assert self._runtime is not None
             self._runtime.give(invocation, deadline_ms)
-            outcome = await self._await_answer(invocation, deadline)
-            if not outcome.reset and not invocation.tail:
-                answer(outcome.outcome)
+            ending = await self._await_answer(invocation, deadline)
+            if not ending.reset and not invocation.tail:
+                answer(ending.outcome)
                 answered = True
-            if not outcome.reset:
-                outcome = await self._await_ready(invocation, deadline, outcome)
+            if not ending.reset:
+                ending = await self._await_ready(invocation, deadline, ending)
         if self._runtime is not None:
             self._runtime.drain()
-        self._conclude(invocation, outcome, (self._clock.monotonic() - began) * 1000)
+        self._conclude(invocation, ending, (self._clock.monotonic() - began) * 1000)
         if not answered:
-            answer(_with_tail(outcome.outcome, self._journal.end_tail()))
-        if outcome.reset:
+            answer(_with_tail(ending.outcome, self._journal.end_tail()))
+        if ending.reset:
             await self._end_runtime()
 
     async def _initialise_again(self, invocation: Invocation, deadline: float) -> "_Ending | None":
@@ -171,7 +173,7 @@ class Environment:
                 case Answered(outcome):
                     return _Ending(outcome)
                 case Exited(exit_):
-                    return self._exited(invocation.request_id, exit_)
+                    return _exited(invocation.request_id, exit_)
                 case Ready() | InitFailed():
                     continue
 
@@ -183,20 +185,22 @@ class Environment:
                 case Ready():
                     return ending
                 case None:
-                    late = self._timed_out(invocation)
-                    return _Ending(ending.outcome, reset=True, status=late.status)
+                    return replace(self._timed_out(invocation), outcome=ending.outcome)
                 case Exited(exit_):
-                    crash = self._exited(invocation.request_id, exit_)
-                    return _Ending(ending.outcome, reset=True, status=crash.status, error_type=crash.error_type)
+                    return replace(_exited(invocation.request_id, exit_), outcome=ending.outcome)
                 case Answered() | InitFailed():
                     continue
 
     def _conclude(self, invocation: Invocation, ending: "_Ending", duration_ms: float) -> None:
-        """END and REPORT. A timeout's duration is the timeout: what the reset took is not the function's."""
+        """The bad news if any, END and REPORT. A timeout's duration is the timeout: what the reset took is not the
+        function's.
+        """
         if ending.status is Status.TIMEOUT:
             duration_ms = self.version.timeout * 1000.0
         init_ms, self._init_ms = self._init_ms, None
         assert self._sandbox is not None
+        if ending.news:
+            self._journal.platform(ending.news)
         self._journal.platform(report.end(invocation.request_id))
         peak = self._sandbox.peak_memory_bytes()
         self._journal.platform(
@@ -225,7 +229,7 @@ class Environment:
             await runtime.start()
         except SandboxError as error:
             _log.warning("environment %s: %s", self.id, error)
-            failed = self._failed(request_id, "Runtime.InvalidEntrypoint", f"{error}")
+            failed = _failed(request_id, "Runtime.InvalidEntrypoint", f"{error}")
         else:
             failed_or_ready = await self._await_init(runtime, seconds, request_id)
             if failed_or_ready is None:
@@ -247,47 +251,32 @@ class Environment:
                 case Ready():
                     return None
                 case None:
-                    outcome = Outcome(Status.TIMEOUT, b"")
-                    return _Ending(outcome, reset=True, status=Status.TIMEOUT, error_type="")
+                    return _Ending(Outcome(Status.TIMEOUT, b""), reset=True, status=Status.TIMEOUT)
                 case InitFailed(outcome):
                     return _Ending(outcome, reset=True, status=Status.ERROR, error_type=outcome.error_type)
                 case Exited(exit_):
-                    return self._exited(request_id, exit_)
+                    return _exited(request_id, exit_)
                 case Answered():
                     continue
 
     # How things end badly...
 
     def _timed_out(self, invocation: Invocation) -> "_Ending":
-        self._drain()
         timeout = self.version.timeout
-        self._journal.platform(report.timed_out(self._clock.now(), invocation.request_id, timeout))
         message = f"RequestId: {invocation.request_id} Error: {report.timeout_words(timeout)}"
         outcome = Outcome(Status.TIMEOUT, error_payload("Sandbox.Timedout", message), "Sandbox.Timedout")
-        return _Ending(outcome, reset=True, status=Status.TIMEOUT)
-
-    def _exited(self, request_id: str, exit_: Exit) -> "_Ending":
-        name = _signal_name(exit_.signal) if exit_.signal else ""
-        return self._failed(request_id, "Runtime.ExitError", report.exit_words(exit_.code, name))
-
-    def _failed(self, request_id: str, error_type: str, words: str) -> "_Ending":
-        self._drain()
-        self._journal.platform(report.crashed(request_id, words, error_type))
-        payload = error_payload(error_type, f"RequestId: {request_id} Error: {words}")
-        return _Ending(
-            Outcome(Status.ERROR, payload, error_type), reset=True, status=Status.ERROR, error_type=error_type
-        )
+        news = report.timed_out(self._clock.now(), invocation.request_id, timeout)
+        return _Ending(outcome, reset=True, status=Status.TIMEOUT, news=news)
 
     # Details...
-
-    def _drain(self) -> None:
-        if self._runtime is not None:
-            self._runtime.drain()
 
     async def _end_runtime(self) -> None:
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
             await runtime.end()
+            # What the dead have sent and nobody has read yet must not be taken for words of the next life.
+            assert self._server is not None
+            await self._server.disconnect()
 
     def _handle(self, request: Request) -> Response | Awaitable[Response]:
         if self._runtime is None:
@@ -308,19 +297,33 @@ class Environment:
         self._state = move(self.id, self._state, to)
 
 
+@dataclass(frozen=True, slots=True)
 class _Ending:
     """How an invocation ended: what the caller gets, and whether the environment must be reset."""
 
-    __slots__ = ("error_type", "outcome", "reset", "status")
+    outcome: Outcome
+    reset: bool = False
+    status: Status = Status.SUCCESS
+    """As REPORT tells it: an error that the function's own code raised is a success of the platform."""
+    error_type: str = ""
+    news: str = ""
+    """What the log says of it before END."""
 
-    def __init__(
-        self, outcome: Outcome, *, reset: bool = False, status: Status = Status.SUCCESS, error_type: str = ""
-    ) -> None:
-        self.outcome = outcome
-        self.reset = reset
-        self.status = status
-        """As REPORT tells it: an error that the function's own code raised is a success of the platform."""
-        self.error_type = error_type
+
+def _exited(request_id: str, exit_: Exit) -> _Ending:
+    name = _signal_name(exit_.signal) if exit_.signal else ""
+    return _failed(request_id, "Runtime.ExitError", report.exit_words(exit_.code, name))
+
+
+def _failed(request_id: str, error_type: str, words: str) -> _Ending:
+    payload = error_payload(error_type, f"RequestId: {request_id} Error: {words}")
+    return _Ending(
+        Outcome(Status.ERROR, payload, error_type),
+        reset=True,
+        status=Status.ERROR,
+        error_type=error_type,
+        news=report.crashed(request_id, words, error_type),
+    )
 
 
 def _with_tail(outcome: Outcome, tail: bytes) -> Outcome:

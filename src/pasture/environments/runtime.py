@@ -60,9 +60,10 @@ class Runtime:
         try:
             await self._sandbox.kill_all()
         finally:
+            self._capture.close()
             if self._watch is not None:
                 self._watch.cancel()
-            self._capture.close()
+                await asyncio.wait({self._watch})
 
     async def _await_exit(self, process: Process) -> None:
         exit_ = await process.wait()

@@ -8,6 +8,7 @@ more slowly; those that will not pass fail the function with AWS's reason code.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from pasture.domain.function import Function, FunctionVersion, Reason
@@ -27,8 +28,9 @@ LONGEST_DELAY = 30.0
 
 
 class Installs(Protocol):
-    """What is needed of `runtimes.registry.Runtimes`. May block: called in a thread."""
+    """What is needed of `runtimes.registry.Runtimes`: `install` may take a minute, and waits for others who install."""
 
+    def ready(self, identifier: str) -> InstalledRuntime | None: ...
     def install(self, identifier: str) -> InstalledRuntime: ...
 
 
@@ -52,6 +54,7 @@ class Activation:
         self._prepared = prepared
         self._sleep = sleep
         self._tasks = Tasks("activation")
+        self._installer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="install")
         self._working: dict[FunctionKey, bool] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._stop_listening: Callable[[], None] | None = None
@@ -77,6 +80,7 @@ class Activation:
             self._stop_listening()
             self._stop_listening = None
         await self._tasks.close()
+        self._installer.shutdown(wait=False, cancel_futures=True)
 
     def _on_change(self, scope: Scope, name: str, function: Function | None) -> None:
         if function is not None and function.latest.is_settling:
@@ -118,7 +122,7 @@ class Activation:
     async def _attempt(self, version: FunctionVersion) -> Reason | None:
         """What keeps this version from running for good, or None when it is ready to."""
         try:
-            await asyncio.to_thread(self._runtimes.install, version.runtime)
+            await self._install(version.runtime)
         except RuntimeUnavailable as error:
             return Reason(str(error), "InvalidRuntime")
         try:
@@ -128,3 +132,8 @@ class Activation:
         if self._prepared is not None:
             await self._prepared(version)
         return None
+
+    async def _install(self, runtime: str) -> None:
+        """One at a time, in a thread of its own: the threads that unpack and hash must not be used up by waiting."""
+        if self._runtimes.ready(runtime) is None:
+            await asyncio.get_running_loop().run_in_executor(self._installer, self._runtimes.install, runtime)

@@ -146,11 +146,11 @@ def _shown_logging(logging: LoggingConfig) -> dict[str, str]:
 
 
 def _shown_state(version: FunctionVersion) -> dict[str, str]:
-    states: dict[str, str] = {"State": version.state}
+    states: dict[str, str] = {"State": version.state.value}
     if version.state_reason:
         states |= {"StateReason": version.state_reason.message, "StateReasonCode": version.state_reason.code}
     if version.last_update:
-        states["LastUpdateStatus"] = version.last_update
+        states["LastUpdateStatus"] = version.last_update.value
     if version.last_update_reason:
         states["LastUpdateStatusReason"] = version.last_update_reason.message
         states["LastUpdateStatusReasonCode"] = version.last_update_reason.code

@@ -54,23 +54,23 @@ class _Plan:
         return len(self.directories) + len(self.files) + len(self.links)
 
 
-def unzip(zip_bytes: bytes, into: Path, limit: int) -> None:
+def unzip(zip_bytes: bytes, into: Path, limit: int, entries_max: int = ENTRIES_MAX) -> None:
     """Unpack into an empty directory; on failure that directory holds whatever had come so far.
 
     Raises InvalidParameterValue.
     """
     try:
-        with _opened(zip_bytes) as archive:
-            _write(archive, _planned(archive), into, limit)
+        with _opened(zip_bytes, entries_max) as archive:
+            _write(archive, _planned(archive, entries_max), into, limit)
     except (_Refused, *_BROKEN) as error:
         raise InvalidParameterValue(
             "Could not unzip uploaded file. Please check your file, then try to upload again."
         ) from error
 
 
-def _opened(zip_bytes: bytes) -> zipfile.ZipFile:
+def _opened(zip_bytes: bytes, entries_max: int) -> zipfile.ZipFile:
     """Names are UTF-8, flagged as such or not, as most tools write them; otherwise what the format's age says."""
-    if zip_bytes.count(b"PK\1\2") > 2 * ENTRIES_MAX:  # before a directory of millions is read into memory
+    if zip_bytes.count(b"PK\1\2") > 2 * entries_max:  # before a directory of millions is read into memory
         raise _Refused("too many entries")
     try:
         return zipfile.ZipFile(io.BytesIO(zip_bytes), metadata_encoding="utf-8")
@@ -81,17 +81,17 @@ def _opened(zip_bytes: bytes) -> zipfile.ZipFile:
 # What is in it...
 
 
-def _planned(archive: zipfile.ZipFile) -> _Plan:
+def _planned(archive: zipfile.ZipFile, entries_max: int) -> _Plan:
     entries = archive.infolist()
     if not entries:
         raise InvalidParameterValue("Uploaded file must be a non-empty zip")
-    if len(entries) > ENTRIES_MAX:
+    if len(entries) > entries_max:
         raise _Refused(f"{len(entries)} entries")
     _refuse_overlaps(entries, archive.start_dir)
     plan = _Plan()
     for entry in entries:
         _place(archive, entry, plan)
-        if len(plan) > ENTRIES_MAX:
+        if len(plan) > entries_max:
             raise _Refused("too many entries, with the directories they imply")
     _refuse_collisions(plan)
     for path in plan.links:
@@ -117,7 +117,7 @@ def _place(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, plan: _Plan) -> Non
     if entry.orig_filename.endswith("/"):
         if kind not in {0, stat.S_IFDIR}:
             raise _Refused(f"{entry.filename!r} is a directory by name and none by its mode")
-        plan.directories.add(path)
+        plan.directories.update({path} - {()})
     elif not path or path in plan.files or path in plan.links:
         raise _Refused(f"{entry.filename!r} is there twice")
     elif kind == stat.S_IFLNK:

@@ -147,9 +147,14 @@ def _check_environment(variables: Mapping[str, str], limits: Limits) -> None:
             "provided contains reserved keys that are currently not supported for modification. "
             f"Reserved keys used in this request: {', '.join(reserved)}"
         )
+    for name, value in variables.items():
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidParameterValue(
+                "Lambda was unable to configure your environment variables because a process cannot be given the value "
+                f"of {name}: it has a NUL character or is not valid Unicode."
+            )
     measured = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
-    # Lone surrogates are legal in JSON strings and have no UTF-8.
-    if len(measured.encode("utf-8", "surrogatepass")) > limits.environment_bytes:
+    if len(measured.encode()) > limits.environment_bytes:
         raise InvalidParameterValue(
             "Lambda was unable to configure your environment variables because the environment variables you have "
             f"provided exceeded the 4KB limit. String measured: {measured}"

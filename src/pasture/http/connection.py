@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -22,6 +24,16 @@ _PIPELINE = 4
 # it sees the answer and not a reset; this much at most, and for this long.
 _DISCARD_BYTES = 256 * 1024 * 1024
 _DISCARD_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A whole request, and how its answer must go."""
+
+    request: Request
+    keep_alive: bool
+    chunked: bool
+    """Whether the client knows chunks: one of HTTP/1.0 gets a streamed answer up to the end of the connection."""
 
 
 class Connection(asyncio.Protocol):
@@ -45,25 +57,29 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        self._in_head = True
+        self._fruitless_bytes = 0
+        """Received since the message began or its body last grew: what the parser may be hoarding."""
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._body_limit = 0
         # What waits, and what is being answered.
-        self._waiting: deque[tuple[Request, bool]] = deque()
-        self._serving: Request | None = None
+        self._waiting: deque[_Turn] = deque()
+        self._serving: _Turn | None = None
         self._task: asyncio.Task[None] | None = None
         # How it goes on.
-        self._keep_alive = True
         self._paused = False
+        self._owes_continue = False
         self._discarding = False
         self._discarded = 0
+        self._half_closed = False
         self._finishing = False
         self._writable: asyncio.Future[None] | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        state = "serving" if self._serving else "idle"
+        state = "serving" if self._serving is not None else "idle"
         return f"<Connection {self._peer} {state}, {len(self._waiting)} waiting>"
 
     # The transport's side...
@@ -81,12 +97,9 @@ class Connection(asyncio.Protocol):
         self._on_closed(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_exception(ConnectionResetError("the client has gone"))
-        if self._serving is not None:
-            for callback in self._serving.on_disconnect:
-                callback()
         self._waiting.clear()
+        self.resume_writing()
+        self._tell_of_disconnect()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -94,21 +107,30 @@ class Connection(asyncio.Protocol):
         if self._discarding:
             self._discard(len(data))
             return
-        if not self._fields and not self._head_bytes:
+        if not self._fruitless_bytes and self._in_head:
             self._expect_within(self._limits.head_seconds)
+        self._fruitless_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # The message before the upgrade has been given to on_message_complete; no other protocol is spoken.
-            self._keep_alive = False
+            # The message before the upgrade has been given to on_message_complete, and the connection ends with
+            # its answer: no other protocol is spoken.
+            self._discarding = True
+        except httptools.HttpParserCallbackError:
+            _log.exception("%s: a request could not be taken", self._peer)
+            self._refuse(Response(500, {"Content-Type": "text/plain"}, b"Internal error.\n"))
         except httptools.HttpParserError as error:
-            if not self._discarding:
-                self._refuse(Response(400, {"Content-Type": "text/plain"}, f"Bad request: {error}\n".encode()))
+            self._refuse(Response(400, {"Content-Type": "text/plain"}, f"Bad request: {error}\n".encode()))
+        else:
+            # The parser keeps a header's pieces to itself until the header ends.
+            self._check_head(self._fruitless_bytes)
 
     def eof_received(self) -> bool:
-        # A half-closed client still gets its answer.
-        self._finishing = True
-        return self._serving is not None or bool(self._waiting)
+        """A client that will send no more still gets its answers; most often it is simply gone."""
+        self._half_closed = True
+        goes_on = self._serving is not None or bool(self._waiting)
+        self._tell_of_disconnect()
+        return goes_on
 
     def pause_writing(self) -> None:
         if self._writable is None:
@@ -119,6 +141,8 @@ class Connection(asyncio.Protocol):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
+        if self._serving is None:
+            self._serve_next()
 
     # The parser's side...
 
@@ -127,10 +151,14 @@ class Connection(asyncio.Protocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
         self._count_head(len(name) + len(value) + 4)
+        # A trailer of a chunked body is none of the headers: RFC 9110, 6.5.1.
+        if self._in_head:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._fruitless_bytes = 0
         if self._discarding:
             return
         self._body_limit = self._limits.body_bytes(self._method(), self._target())
@@ -139,12 +167,14 @@ class Connection(asyncio.Protocol):
             self._refuse(self._limits.too_large(self._method(), self._target()))
             return
         if any(name.lower() == b"expect" and value.lower() == b"100-continue" for name, value in self._fields):
-            self._transport.write(CONTINUE)
+            self._owes_continue = True
+            self._continue()
         self._expect_within(self._limits.body_seconds)
 
     def on_body(self, body: bytes) -> None:
         if self._discarding:
             return
+        self._fruitless_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit:
             self._refuse(self._limits.too_large(self._method(), self._target()))
@@ -158,82 +188,108 @@ class Connection(asyncio.Protocol):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(self._method(), self._target(), Headers(self._fields), body, self._peer)
         self._url, self._fields, self._head_bytes, self._body, self._body_bytes = b"", [], 0, [], 0
+        self._in_head, self._fruitless_bytes, self._owes_continue = True, 0, False
         self._expect_within(None)
-        self._waiting.append((request, self._parser.should_keep_alive()))
-        if self._serving is None:
-            self._serve_next()
-        elif len(self._waiting) >= _PIPELINE:
+        chunked = self._parser.get_http_version() != "1.0"
+        keep_alive = chunked and self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        self._waiting.append(_Turn(request, keep_alive, chunked))
+        self._serve_next()
+        if len(self._waiting) >= _PIPELINE and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
     # Serving...
 
     def _serve_next(self) -> None:
-        while self._waiting and self._serving is None:
-            request, keep_alive = self._waiting.popleft()
-            self._serving, self._keep_alive = request, keep_alive
+        """Serve what waits, while the client takes the answers."""
+        while self._waiting and self._serving is None and self._writable is None:
+            turn = self._serving = self._waiting.popleft()
             try:
-                answer = self._handler(request)
+                answer = self._handler(turn.request)
             except Exception:  # noqa: BLE001 (logged; the client is told)
-                _log.exception("%s %s failed", request.method, request.raw_path)
-                answer = Response(500, {"Content-Type": "text/plain"}, b"Internal error.\n", close=True)
+                answer = self._failed(turn)
             if isinstance(answer, Response) and isinstance(answer.body, bytes):
-                self._send_whole(request, answer)
-                self._served(close=answer.close)
+                self._served(close=self._send_whole(turn, answer))
             else:
-                self._task = self._loop.create_task(self._serve_later(request, answer))
-                return
+                self._task = self._loop.create_task(self._serve_later(turn, answer))
 
-    async def _serve_later(self, request: Request, pending: Response | Awaitable[Response]) -> None:
+    async def _serve_later(self, turn: _Turn, pending: Response | Awaitable[Response]) -> None:
         close = True
         try:
-            answer = pending if isinstance(pending, Response) else await pending
+            try:
+                answer = pending if isinstance(pending, Response) else await pending
+            except Exception:  # noqa: BLE001 (logged; the client is told)
+                answer = self._failed(turn)
             if isinstance(answer.body, bytes):
-                self._send_whole(request, answer)
+                close = self._send_whole(turn, answer)
             else:
-                await self._send_stream(request, answer, answer.body)
-            close = answer.close
-        except ConnectionResetError:
-            pass  # The client has gone; nobody is left to tell.
-        except Exception:  # noqa: BLE001 (logged; the client is told)
-            _log.exception("%s %s failed", request.method, request.raw_path)
-            if not self._transport.is_closing():
-                self._transport.write(encode_whole(Response(500, {}, b"Internal error.\n", close=True), request.method))
+                close = await self._send_stream(turn, answer, answer.body)
+        except Exception:  # noqa: BLE001 (logged; the client sees that the answer is not whole)
+            _log.exception("%s %s failed in its answer", turn.request.method, turn.request.raw_path)
+            self._transport.abort()
         finally:
             self._task = None
             self._served(close=close)
             self._serve_next()
 
-    def _send_whole(self, request: Request, answer: Response) -> None:
-        if self._transport.is_closing():
-            return
-        answer.close = answer.close or not self._keep_alive or self._finishing
-        self._transport.write(encode_whole(answer, request.method))
+    def _failed(self, turn: _Turn) -> Response:
+        _log.exception("%s %s failed", turn.request.method, turn.request.raw_path)
+        return Response(500, {"Content-Type": "text/plain"}, b"Internal error.\n", close=True)
 
-    async def _send_stream(self, request: Request, answer: Response, body: AsyncIterator[bytes]) -> None:
-        answer.close = answer.close or not self._keep_alive or self._finishing
-        self._transport.write(encode_head(answer))
-        async for piece in body:
-            if self._transport.is_closing():
-                raise ConnectionResetError("the client has gone")
-            if piece and request.method != "HEAD":
-                self._transport.write(chunk(piece))
+    def _send_whole(self, turn: _Turn, answer: Response) -> bool:
+        """Whether the connection ends with this answer."""
+        close = answer.close or self._is_last(turn)
+        if not self._transport.is_closing():
+            self._transport.write(encode_whole(answer, turn.request.method, close=close))
+        return close
+
+    async def _send_stream(self, turn: _Turn, answer: Response, body: AsyncIterator[bytes]) -> bool:
+        """Whether the connection ends with this answer. A client that goes ends the stream, at its next piece."""
+        close = answer.close or self._is_last(turn)
+        if not self._transport.is_closing():
+            self._transport.write(encode_head(answer, close=close, chunked=turn.chunked))
+        async with _closing(body):
+            if turn.request.method == "HEAD":
+                return close
+            async for piece in body:
                 if self._writable is not None:
                     await self._writable
-        if request.method != "HEAD":
+                if self._transport.is_closing():
+                    return True
+                if piece:
+                    self._transport.write(chunk(piece) if turn.chunked else piece)
+        if turn.chunked and not self._transport.is_closing():
             self._transport.write(LAST_CHUNK)
+        return close
+
+    def _is_last(self, turn: _Turn) -> bool:
+        return not turn.keep_alive or self._finishing or (self._half_closed and not self._waiting)
 
     def _served(self, *, close: bool) -> None:
         self._serving = None
-        if close or self._finishing or not self._keep_alive:
+        if close or self._finishing or self._transport.is_closing():
             self._waiting.clear()
             self._transport.close()
             return
-        if not self._waiting:
+        if not self._waiting and self._in_head and not self._fruitless_bytes:
             self._expect_within(self._limits.idle_seconds)
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
+        self._continue()
+
+    def _continue(self) -> None:
+        """What a client that sent `Expect: 100-continue` waits for: not in the midst of the answer before it."""
+        if self._owes_continue and self._serving is None and not self._waiting:
+            self._owes_continue = False
+            self._transport.write(CONTINUE)
+
+    def _tell_of_disconnect(self) -> None:
+        if self._serving is None:
+            return
+        callbacks, self._serving.request.on_disconnect = self._serving.request.on_disconnect, []
+        for callback in callbacks:
+            callback()
 
     # Ending...
 
@@ -243,21 +299,26 @@ class Connection(asyncio.Protocol):
         if self._serving is None and not self._waiting:
             self._transport.close()
 
-    def abort(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+    def abort(self) -> set[asyncio.Future[None]]:
+        """Cut it, and what was to be answered. What there is to wait for until it has ended."""
         self._transport.abort()
+        if self._task is None:
+            return {self.closed}
+        self._task.cancel()
+        return {self.closed, self._task}
 
     def _refuse(self, answer: Response) -> None:
         """Answer a request that cannot be taken, and read on only so that the client gets to see it."""
+        if self._discarding:
+            return
         self._discarding = True
         if self._serving is not None or self._waiting:
             # Answers go in order, and what is being served will take its time: cut here.
             self._finishing = True
+            self._expect_within(None)
             return
-        answer.close = True
         if not self._transport.is_closing():
-            self._transport.write(encode_whole(answer, "POST"))
+            self._transport.write(encode_whole(answer, "POST", close=True))
             if self._transport.can_write_eof():
                 self._transport.write_eof()
         self._expect_within(_DISCARD_SECONDS)
@@ -277,7 +338,10 @@ class Connection(asyncio.Protocol):
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > self._limits.header_bytes and not self._discarding:
+        self._check_head(self._head_bytes)
+
+    def _check_head(self, size: int) -> None:
+        if size > self._limits.header_bytes:
             self._refuse(Response(431, {"Content-Type": "text/plain"}, b"The request's headers are too large.\n"))
 
     def _expect_within(self, seconds: float | None) -> None:
@@ -300,3 +364,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort() if self._discarding else self._transport.close()
         else:
             self._timer = self._loop.call_at(self._deadline, self._look_at_deadline)
+
+
+def _closing(body: AsyncIterator[bytes]) -> AbstractAsyncContextManager[object]:
+    """What a generator holds is given back when its client is served or gone, not when the collector comes by."""
+    return aclosing(body) if isinstance(body, AsyncGenerator) else nullcontext()

@@ -16,33 +16,34 @@ _date = ""
 _date_second = 0
 
 
-def encode_whole(answer: Response, method: str) -> bytes:
+def encode_whole(answer: Response, method: str, *, close: bool) -> bytes:
     """The whole answer; a HEAD request gets the head alone, with the length the body would have."""
     body = answer.body
     assert isinstance(body, bytes)
-    head = _head(answer)
+    head = _head(answer, close=close)
     if answer.status in _NO_BODY:
         return f"{head}\r\n".encode("latin-1")
     head += f"Content-Length: {len(body)}\r\n\r\n"
     return head.encode("latin-1") if method == "HEAD" else head.encode("latin-1") + body
 
 
-def encode_head(answer: Response) -> bytes:
-    """The head of an answer whose body follows in chunks."""
-    return f"{_head(answer)}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1")
+def encode_head(answer: Response, *, close: bool, chunked: bool) -> bytes:
+    """The head of an answer whose body follows as it comes: in chunks, or up to the end of the connection."""
+    coding = "Transfer-Encoding: chunked\r\n" if chunked else ""
+    return f"{_head(answer, close=close)}{coding}\r\n".encode("latin-1")
 
 
 def chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def _head(answer: Response) -> str:
+def _head(answer: Response, *, close: bool) -> str:
     lines = [
         _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Unknown\r\n",
         f"Date: {_now()}\r\n",
     ]
     lines += [f"{name}: {_clean(value)}\r\n" for name, value in answer.headers.items()]
-    if answer.close:
+    if close:
         lines.append("Connection: close\r\n")
     return "".join(lines)
 

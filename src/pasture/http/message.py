@@ -51,7 +51,7 @@ class Request:
     headers: Headers
     body: bytes = b""
     peer: str = ""
-    on_disconnect: list[Callable[[], None]] = field(default_factory=list)
+    on_disconnect: list[Callable[[], object]] = field(default_factory=list)
     """Called when the client goes before it was answered. The handler itself is never cancelled for that."""
 
     @property

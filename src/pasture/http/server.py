@@ -84,9 +84,14 @@ class HttpServer:
         busy = {connection.closed for connection in self._connections}
         if busy and grace > 0:
             await asyncio.wait(busy, timeout=grace)
-        for connection in list(self._connections):
-            connection.abort()
+        await self.disconnect()
         self._servers.clear()
+
+    async def disconnect(self) -> None:
+        """Cut every connection, and what was to be answered on it; the sockets go on listening."""
+        ending = {waited for connection in self._connections for waited in connection.abort()}
+        if ending:
+            await asyncio.wait(ending)
 
     @property
     def connections(self) -> int:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pasture.isolation.channel import Channel
-from pasture.isolation.launcher import cgroups, protocol
+from pasture.isolation.launcher import cgroups, limits, protocol
 from pasture.isolation.spec import SandboxError, SandboxSpec
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from launcher.main import main; main(int(sys.argv[2]), *sys.argv[3:])"
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from launcher.main import main; main(int(sys.argv[2]), *sys.argv[3:])"
+)
 _READY_SECONDS = 30.0
 _END_SECONDS = 10.0
 
@@ -91,7 +93,7 @@ class Launcher:
         elif message["op"] == "failed":
             answer.set_exception(SandboxError(message["reason"]))
         else:
-            group = cgroups.from_message(message["cgroup"])
+            group = limits.from_message(message["cgroup"])
             answer.set_result(Created(message["pid"], descriptors[0], group))
 
     def _ended(self) -> None:
@@ -101,7 +103,9 @@ class Launcher:
                 answer.set_exception(gone)
         self._requests.clear()
         if not self._hello.done():
-            self._hello.set_exception(SandboxError("the launcher ended before it was ready; its last words are on standard error."))
+            self._hello.set_exception(
+                SandboxError("the launcher ended before it was ready; its last words are on standard error.")
+            )
 
 
 async def launch(directory: Path, owner: str) -> tuple[Launcher, Sequence[str], dict[str, str]]:
@@ -120,7 +124,9 @@ async def launch(directory: Path, owner: str) -> tuple[Launcher, Sequence[str], 
         )  # fmt: skip
     except OSError as error:
         ours.close()
-        raise SandboxError(f"cannot start the launcher with {sys.executable}: {os.strerror(error.errno or 0)}.") from error
+        raise SandboxError(
+            f"cannot start the launcher with {sys.executable}: {os.strerror(error.errno or 0)}."
+        ) from error
     finally:
         theirs.close()
     launcher = Launcher(process, ours)

@@ -21,7 +21,7 @@ from pasture.logs.errors import InvalidParameter
 # States of one alternative, after `{m,n}` is written out.
 _STATES = 1_000
 # Steps that backtracking may take at worst.
-_BACKTRACKING = 1_000_000
+_BACKTRACKING = 100_000
 _CACHED_CHARACTERS = 4_096
 
 _UNIT = re.compile(

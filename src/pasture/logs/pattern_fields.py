@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from pasture.logs.pattern_syntax import COMPARISONS, Predicate, Tokens, comparison, conditions, invalid_pattern
 
-_FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\]]*)\]|(\S+)')
+_FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\[\]]*)\]|(\S+)')
 _REST = "..."
 
 _Fields = Mapping[str, str]
@@ -44,7 +44,7 @@ def _field(tokens: Tokens, names: list[str], holding: list[Predicate[_Fields]]) 
         name = tokens.take("word").text
         seen.add(name)
         if not any(tokens.sees(sign) for sign in COMPARISONS):
-            return lambda fields: True  # the name alone
+            return lambda fields: name in fields  # the name alone: true of every field
         holds = comparison(tokens, tokens.operator())
         return lambda fields: holds(fields[name])
 

@@ -1,4 +1,4 @@
-"""What the JSON and the space-delimited filter patterns have in common: tokens, and/or/parentheses, comparisons. Pure."""
+"""What JSON and space-delimited filter patterns share: tokens, and/or/parentheses, comparisons. Pure."""
 
 import json
 import re
@@ -21,7 +21,6 @@ _TOKEN = re.compile(
              | (?P<word> [^\s"%=<>!&|(),]+ ) )""",
     re.VERBOSE,
 )
-_SPACE = re.compile(r"\s*")
 # Deeper than anyone writes; each level is a few frames of Python's stack.
 _DEPTH = 50
 _ORDER: dict[str, Callable[[float, float], bool]] = {

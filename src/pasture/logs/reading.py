@@ -38,7 +38,8 @@ def search(c: sqlite3.Connection, group_id: int, wanted: Search) -> Found:
     last = None
     for looked_at, event in enumerate(_of_search(c, group_id, wanted)):
         full = len(events) == wanted.limit or size > PAGE_BYTES
-        if full or looked_at == SEARCH_EVENTS or characters > SEARCH_CHARACTERS:
+        far = looked_at == SEARCH_EVENTS or characters > SEARCH_CHARACTERS
+        if full or far or (last and wanted.expired()):
             return Found(events, last)
         characters += len(event.message)
         last = event.position

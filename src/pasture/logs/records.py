@@ -76,6 +76,8 @@ class Search:
     streams: Sequence[str] = ()
     prefix: str = ""
     matches: Callable[[str], bool] | None = None
+    expired: Callable[[], bool] = lambda: False
+    """Asked after every event: whether the search has taken long enough, and the caller is to come again."""
 
 
 @dataclass(frozen=True, slots=True)

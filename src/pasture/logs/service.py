@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 3_600.0
 # Between two steps of a sweep: appends come first.
 _STEP_SECONDS = 0.02
+# A search that takes longer is answered with what it has found and where to go on.
+_SEARCH_SECONDS = 1.0
 _NOWHERE = Position(0, 0)
 
 
@@ -182,7 +184,9 @@ class LogService:
     async def search(self, scope: Scope, group: str, search: Search) -> Found:
         """Events of a group, of all its streams in one order; `rest` may come with no event at all."""
         await self._intake.flush()
-        return await self._store.search(scope, group, search)
+        until = self._clock.monotonic() + _SEARCH_SECONDS
+        bounded = replace(search, expired=lambda: self._clock.monotonic() > until)
+        return await self._store.search(scope, group, bounded)
 
     # Sweeping...
 

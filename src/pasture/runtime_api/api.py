@@ -12,7 +12,8 @@ from pasture.http.message import Request, Response
 from pasture.runtime_api.session import Poll, Refusal, Session
 from pasture.runtime_api.signals import Answered, InitFailed, Ready, Signal
 
-_PREFIX = "/2018-06-01/"
+_PING = "/2018-06-01/ping"
+_INIT_ERROR = "/2018-06-01/runtime/init/error"
 _INVOCATION = "/2018-06-01/runtime/invocation/"
 _NEXT = "/2018-06-01/runtime/invocation/next"
 _JSON = {"Content-Type": "application/json"}
@@ -27,7 +28,8 @@ class RuntimeApi:
         self._notify = notify
         self._payload_bytes = payload_bytes
         self._session = Session()
-        self._poll: asyncio.Future[Response] | None = None
+        self._polls: list[asyncio.Future[Response]] = []
+        """Those that wait for an event. A runtime may call again without having been answered; all get the same."""
         self._event: Response | None = None
 
     def __repr__(self) -> str:
@@ -39,15 +41,16 @@ class RuntimeApi:
         """Hand the event to the runtime: to the poll that waits, or to the one that comes."""
         self._session.is_given(invocation.request_id, invocation.invocation_id)
         self._event = _event(invocation, deadline_ms)
-        if self._poll is not None and not self._poll.done():
-            self._poll.set_result(self._event)
-        self._poll = None
+        polls, self._polls = self._polls, []
+        for poll in polls:
+            if not poll.done():
+                poll.set_result(self._event)
 
     # The runtime's side...
 
     def __call__(self, request: Request) -> Response | asyncio.Future[Response]:
         try:
-            if request.target == _NEXT:
+            if request.raw_path == _NEXT:
                 return self._next(request)
             return self._other(request)
         except Refusal as refusal:
@@ -55,7 +58,7 @@ class RuntimeApi:
 
     def too_large(self, _method: str, target: str) -> Response:
         """The body of a call is over the limit: the invocation ends with AWS's error, the runtime is told."""
-        request_id, action = _split(target)
+        request_id, action = _split(target.partition("?")[0])
         if action == "response":
             message = f"Response payload size exceeded maximum allowed payload size ({self._payload_bytes} bytes)."
             try:
@@ -72,35 +75,35 @@ class RuntimeApi:
         if request.method != "GET":
             return _not_allowed()
         poll = self._session.polls()
-        if poll is Poll.AGAIN and self._poll is None and self._event is not None:
-            return self._event
-        self._event = None
-        waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._poll = waiting
         if poll is not Poll.AGAIN:
+            self._event = None
             self._notify(Ready())
+        elif self._event is not None:
+            return self._event
+        waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._polls = [poll for poll in self._polls if not poll.done()]
+        self._polls.append(waiting)
+        request.on_disconnect.append(waiting.cancel)
         return waiting
 
     def _other(self, request: Request) -> Response:
         target = request.raw_path
-        if target == "/2018-06-01/ping":
+        if target == _PING:
             return Response(200, {"Content-Type": "text/plain"}, b"pong")
-        if not target.startswith(_PREFIX + "runtime/"):
+        request_id, action = _split(target)
+        if target != _INIT_ERROR and action not in {"response", "error"}:
             return _unknown()
         if request.method != "POST":
-            return _not_allowed() if not target.endswith("/restore/next") else _unknown()
-        if target == "/2018-06-01/runtime/init/error":
+            return _not_allowed()
+        if target == _INIT_ERROR:
             self._session.fails_to_initialise()
             self._notify(InitFailed(_failure(request, "Runtime.Unknown")))
             return _accepted()
-        request_id, action = _split(target)
         if action == "response":
             return self._response(request, request_id)
-        if action == "error":
-            self._session.fails(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
-            self._notify(Answered(_failure(request, "Function.Unknown")))
-            return _accepted()
-        return _unknown()
+        self._session.fails(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
+        self._notify(Answered(_failure(request, "Function.Unknown")))
+        return _accepted()
 
     def _response(self, request: Request, request_id: str) -> Response:
         self._session.responds(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
@@ -130,7 +133,8 @@ def _event(invocation: Invocation, deadline_ms: int) -> Response:
     if invocation.trace_id:
         headers["Lambda-Runtime-Trace-Id"] = invocation.trace_id
     if invocation.client_context:
-        headers["Lambda-Runtime-Client-Context"] = invocation.client_context
+        # Headers are bytes, and RAPID sends the text as UTF-8.
+        headers["Lambda-Runtime-Client-Context"] = invocation.client_context.encode().decode("latin-1")
     return Response(200, headers, invocation.payload)
 
 

@@ -35,6 +35,6 @@ CUSTOMER_MANAGED = "custom"
 
 
 def runtime_version_arn(region: str, identifier: str, version: str) -> str:
-    """The ARN that `RuntimeVersionConfig` and INIT_START show: the same for the same interpreter, another for another."""
+    """As `RuntimeVersionConfig` and INIT_START show it: the same for the same interpreter, another for another."""
     digest = hashlib.sha256(f"{identifier} {version}".encode()).hexdigest()
     return f"arn:{Scope(region=region).partition}:lambda:{region}::runtime:{digest}"

@@ -15,18 +15,18 @@ from pasture.runtimes.spec import InstalledRuntime, RuntimeFamily, RuntimeUnavai
 
 @dataclass(frozen=True, slots=True)
 class RuntimeStatus:
-    """One line of `overview`: `version` is empty until the runtime is ready, `interpreter` None where there is none."""
+    """One line of `overview`: where there is no interpreter, `interpreter` is None and `version` empty."""
 
     identifier: str
     family: str
     interpreter: Path | None
+    version: str
     ready: bool
-    version: str = ""
 
 
 class Runtimes:
-    """Finds and installs. `find`, `install`, `available` and `overview` may block and may be called from any thread;
-    `ready` and `identifiers` answer from memory.
+    """Finds and installs. Its methods may block and may be called from any thread; `ready` and `identifiers` answer
+    from memory.
     """
 
     def __init__(self, families: Sequence[RuntimeFamily]) -> None:
@@ -44,6 +44,13 @@ class Runtimes:
     def available(self) -> Sequence[str]:
         """The identifiers whose interpreter is on this machine."""
         return tuple(i for i in self._families if i in self._interpreters(i))
+
+    def version(self, identifier: str) -> str:
+        """The interpreter's own version; empty when there is none for it here."""
+        if (known := self._ready.get(identifier)) is not None:
+            return known.version
+        family = self._families.get(identifier)
+        return family.version(identifier) if family is not None else ""
 
     def ready(self, identifier: str) -> InstalledRuntime | None:
         """The runtime, if `find` or `install` has already answered it in this process."""
@@ -79,13 +86,12 @@ class Runtimes:
         return self._families[identifier].interpreters()
 
     def _status(self, identifier: str, family: RuntimeFamily) -> RuntimeStatus:
-        installed = self.find(identifier)
         return RuntimeStatus(
             identifier,
             family.name,
             interpreter=self._interpreters(identifier).get(identifier),
-            ready=installed is not None,
-            version=installed.version if installed else "",
+            version=family.version(identifier),
+            ready=self.find(identifier) is not None,
         )
 
 

@@ -56,6 +56,10 @@ class RuntimeFamily(Protocol):
         """
         ...
 
+    def version(self, identifier: str) -> str:
+        """The version of its interpreter on this machine, ready or not; empty when there is none."""
+        ...
+
     def interpreters(self) -> Mapping[str, Path]:
         """Identifier → interpreter, for those whose interpreter is on this machine, ready or not."""
         ...

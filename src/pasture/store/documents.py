@@ -38,7 +38,7 @@ class Documents(Protocol):
     async def get(self, key: str) -> Document | None: ...
 
     async def put(self, key: str, value: bytes, *, expect: int | None = None) -> Document:
-        """Write. `expect` is the revision the document must be at: 0 for "must not exist", None for "whatever is there".
+        """Write. `expect` is the revision it must be at: 0 for "must not exist", None for "whatever is there".
 
         Raises RevisionConflict.
         """

@@ -160,11 +160,11 @@ def _claim(
 
 def _require_signed(claim: Claim, headers: Headers) -> None:
     """ "You must include the host header and any x-amz-* headers in the request." """
-    wanted = ["host", *(name for name in headers if name.startswith("x-amz-") and name not in _MAY_BE_UNSIGNED)]
-    for name in wanted:
-        if name not in claim.signed_headers:
-            shown = "Host' or ':authority" if name == "host" else name
-            raise InvalidSignature(f"'{shown}' must be a 'SignedHeader' in the AWS Authorization header.")
+    if "host" not in claim.signed_headers:
+        raise InvalidSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization header.")
+    for name, _ in headers.fields:
+        if name.startswith("x-amz-") and name not in claim.signed_headers and name not in _MAY_BE_UNSIGNED:
+            raise InvalidSignature(f"'{name}' must be a 'SignedHeader' in the AWS Authorization header.")
 
 
 def _hashed(authorization: str) -> str:
@@ -190,7 +190,7 @@ def _basic_iso(when: str) -> str:
 def check_time(claim: Claim, now: float) -> None:
     """Raises unless the claim holds at `now`."""
     try:
-        signed_at = datetime.strptime(claim.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        signed_at = _epoch(claim.timestamp)
     except ValueError:
         raise IncompleteSignature(
             f"Date must be in ISO-8601 'basic format'. Got '{claim.timestamp}'. "
@@ -208,6 +208,13 @@ def check_time(claim: Claim, now: float) -> None:
             f"Signature not yet current: {claim.timestamp} is still later than "
             f"{_stamp(now + SKEW_SECONDS)} ({_stamp(now)} + 5 min.)"
         )
+
+
+def _epoch(stamp: str) -> float:
+    """Of `20150830T123600Z`; eight times as fast as strptime. Raises ValueError when there is no such time."""
+    day, clock = stamp[:8], stamp[9:15]
+    year, month, date = int(day[:4]), int(day[4:6]), int(day[6:])
+    return datetime(year, month, date, int(clock[:2]), int(clock[2:4]), int(clock[4:]), tzinfo=UTC).timestamp()
 
 
 def _stamp(epoch: float) -> str:
@@ -252,7 +259,11 @@ def canonical_requests(claim: Claim, method: str, target: str, headers: Headers,
     pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
     if claim.presigned_seconds is not None:
         pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
-    head = "".join(f"{name}:{_header_value(headers, name)}\n" for name in claim.signed_headers)
+    values: dict[str, list[str]] = {name: [] for name in claim.signed_headers}
+    for name, value in headers.fields:
+        if name in values:
+            values[name].append(_folded(value))
+    head = "".join([f"{name}:{','.join(values[name])}\n" for name in claim.signed_headers])
     tail = f"{head}\n{';'.join(claim.signed_headers)}\n{payload}"
     for its_path in _distinct(_encode_path(_normalise(path)), _encode_path(path or "/")):
         for its_query in _distinct(_join(_encode_pairs(pairs)), _join(pairs)):
@@ -294,6 +305,7 @@ def _join(pairs: list[tuple[str, str]]) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
-def _header_value(headers: Headers, name: str) -> str:
+def _folded(value: str) -> str:
     # Only blanks are folded: bytes of UTF-8 that look like Latin-1 spaces are not blanks.
-    return ",".join(_BLANKS.sub(" ", value.strip(" \t")) for value in headers.all(name))
+    value = value.strip(" \t")
+    return _BLANKS.sub(" ", value) if "  " in value or "\t" in value else value

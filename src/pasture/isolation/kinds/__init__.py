@@ -2,9 +2,15 @@
 
 import importlib
 import pkgutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from pasture.isolation.spec import Isolation, SandboxError
+
+_PROBE = "import sys; sys.path.insert(0, sys.argv[1]); from launcher.probe import main; sys.exit(main(sys.argv[2]))"
+_PROBE_SECONDS = 30
 
 
 def names() -> list[str]:
@@ -12,9 +18,31 @@ def names() -> list[str]:
 
 
 def open_kind(name: str, *, run_directory: Path, owner: str) -> Isolation:
-    """The kind of that name, still to be opened. `owner`: a short stable token of the data directory; letters, digits, hyphens."""
+    """The kind of that name, still to be opened.
+
+    `owner` is a short stable token of the data directory: letters, digits, hyphens.
+    """
     if name not in names():
         raise SandboxError(f"there is no isolation {name!r}; there are {', '.join(names())}.")
     module = importlib.import_module(f"{__name__}.{name}")
     isolation: Isolation = module.make(run_directory=run_directory, owner=owner)
     return isolation
+
+
+def best_kind() -> tuple[str, str]:
+    """The strongest kind that works for this user on this machine, and why it is not a stronger one; blocks for 0.1 s."""
+    why = why_no_namespaces()
+    return ("process", why) if why else ("namespaces", "")
+
+
+def why_no_namespaces() -> str:
+    """Makes a box, in a process of its own, as the launcher would; what prevented it, or nothing."""
+    if sys.platform != "linux":
+        return "Namespaces are Linux's."
+    package = Path(__file__).parent.parent
+    with tempfile.TemporaryDirectory(prefix="pasture-probe-") as directory:
+        probe = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _PROBE, str(package), directory],
+            capture_output=True, text=True, check=False, timeout=_PROBE_SECONDS, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    return "" if probe.returncode == 0 else (probe.stdout or probe.stderr).strip() or "The probe failed without a word."

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pasture.isolation.box import Box
-from pasture.isolation.launcher import cgroups
+from pasture.isolation.launcher import cgroups, limits
 from pasture.isolation.launching import Launcher, launch
 from pasture.isolation.spec import Isolation, Sandbox, SandboxError, SandboxSpec
 
@@ -89,7 +89,7 @@ class NamespaceIsolation:
     def _clear(self) -> None:
         """What an earlier session of this data directory left: its groups, wherever it had them, with all that runs in them."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        hierarchy = cgroups.find(self._owner)
+        hierarchy = limits.find(self._owner)
         hierarchy.clear()
         with suppress(FileNotFoundError):
             roots = json.loads(self._roots_file.read_text())

@@ -7,14 +7,15 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, Sandbox, SandboxError, SandboxSpec
 
 # Puts descriptors at their numbers and becomes the program. argv: a descriptor for the reason of a failure, the
-# directory, `from:to` pairs, then the command. Runs in the child alone, so nothing of the server can interfere.
+# directory, `from:to` pairs, whether LC_CTYPE is the program's own (else it is what this interpreter has set, PEP 538),
+# then the command. Runs in the child alone, so nothing of the server can interfere.
 _EXEC = """
 import fcntl, os, sys
 report = fcntl.fcntl(int(sys.argv[1]), fcntl.F_DUPFD_CLOEXEC, 512)
@@ -28,11 +29,13 @@ for a, b in parked:
 step = "change to the directory " + sys.argv[2]
 try:
     os.chdir(sys.argv[2])
-    step = "execute " + sys.argv[4]
+    step = "execute " + sys.argv[5]
+    if sys.argv[4] == "no":
+        os.environ.pop("LC_CTYPE", None)
     import signal
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    os.execvpe(sys.argv[4], sys.argv[4:], os.environ)
+    os.execvpe(sys.argv[5], sys.argv[5:], os.environ)
 except OSError as error:
     os.write(report, f"cannot {step}: {error.strerror}.".encode())
     os._exit(127)
@@ -139,8 +142,10 @@ class ProcessSandbox:
 
     async def _spawn(self, program: Program, report: int) -> asyncio.subprocess.Process:
         pairs = ",".join(f"{ours}:{number}" for number, ours in program.descriptors.items())
+        own_locale = "yes" if "LC_CTYPE" in program.environment else "no"
+        arguments = (str(report), program.directory, pairs, own_locale, *program.command)
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _EXEC, str(report), program.directory, pairs, *program.command,
+            sys.executable, "-I", "-S", "-c", _EXEC, *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=program.stdout,
             stderr=program.stderr,
@@ -172,6 +177,7 @@ class ProcessSandbox:
         self._is_destroyed = True
         await self.kill_all()
         self._listener.close()
+        await asyncio.to_thread(_kill_strays, self._directory)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
 
@@ -191,6 +197,7 @@ class ProcessIsolation:
         return (_WARNING,)
 
     async def open(self) -> None:
+        await asyncio.to_thread(_kill_strays, self._directory)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True)
 
@@ -204,3 +211,32 @@ class ProcessIsolation:
         await asyncio.gather(*(sandbox.destroy() for sandbox in self._sandboxes.values()))
         self._sandboxes.clear()
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+
+def _check(mounts: tuple[Mount, ...]) -> None:
+    for mount in mounts:
+        if not mount.source.exists():
+            raise SandboxError(f"cannot show {mount.source} at {mount.target}: No such file or directory.")
+
+
+async def _read_all(descriptor: int) -> str:
+    """What the child says of its failure; empty, as soon as it has become the program."""
+
+    def read() -> str:
+        with open(descriptor, "rb") as pipe:
+            return pipe.read().decode(errors="replace")
+
+    return await asyncio.to_thread(read)
+
+
+def _kill_strays(directory: Path) -> None:
+    """Processes that have left their group or outlived a crashed server, known by their TMPDIR. Where there is no /proc, none is found."""
+    mark = b"\0TMPDIR=" + os.fsencode(directory)
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            if mark in b"\0" + environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)
+
+
+def make(*, run_directory: Path, owner: str) -> Isolation:  # noqa: ARG001  every kind is made the same way
+    return ProcessIsolation(run_directory)

@@ -83,6 +83,8 @@ def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
         return None
     names = {"memory": "Memory", "cpu": "Processor time", "pids": "The number of processes", "freezer": "Freezing"}
     warnings = [
-        f"{names[name]} is not enforced: the cgroup controller {name} is not mounted." for name in _WANTED if name not in own
+        f"{names[name]} is not enforced: the cgroup controller {name} is not mounted."
+        for name in _WANTED
+        if name not in own
     ]
     return Hierarchy(roots, GroupV1, warnings)

@@ -1,7 +1,8 @@
-"""What a box may use: memory, processes, processor time. One interface over cgroups of version 1 and 2, or none.
+"""What a box may use: memory, processes, processor time. The interface to cgroups, and what both versions share.
 
 The launcher makes a box's group, the box's first process is in it, and the server reads
-it, freezes it and removes it. `find` says which version serves here and what is not enforced.
+it, freezes it and removes it. This `Group` is the one that limits nothing; `cgroup_v1`
+and `cgroup_v2` have the real ones; `limits` finds which of them serves here.
 """
 
 import errno
@@ -108,33 +109,6 @@ class Hierarchy:
                     raise
 
 
-def find(owner: str) -> Hierarchy:
-    """The hierarchy of the server with this token, made ready. Without any that can be written, one that limits nothing."""
-    from . import cgroup_v1, cgroup_v2
-
-    places = mounted()
-    for version in (cgroup_v1, cgroup_v2):
-        hierarchy = version.find(owner, places)
-        if hierarchy is not None:
-            return hierarchy
-    return Hierarchy(
-        {},
-        Group,
-        [
-            "Memory, processor time and the number of processes are not limited, and sandboxes cannot be frozen: no cgroup can be "
-            "written here. Run as root, or with `systemd-run --user --scope -p Delegate=yes`."
-        ],
-    )
-
-
-def from_message(message: "dict[str, Any]") -> Group:
-    """The same group, for another process."""
-    from . import cgroup_v1, cgroup_v2
-
-    kinds: list[type[Group]] = [Group, cgroup_v1.GroupV1, cgroup_v2.GroupV2]
-    return kinds[message["version"]](message["directories"])
-
-
 @dataclass(frozen=True)
 class Place:
     """A mounted hierarchy: its controllers ("" for version 2), and where this process is in it."""
@@ -145,21 +119,25 @@ class Place:
 
 
 def mounted() -> "list[Place]":
-    own = {}
+    own: dict[frozenset[str], str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        own[frozenset(controllers.split(","))] = path
+        _, listed, path = line.split(":", 2)
+        own[frozenset(listed.split(","))] = path
     places = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         root, mount = before.split()[3:5]
         kind, _, options = after.split()[:3]
-        for controllers, path in own.items():
-            if kind == ("cgroup2" if controllers == {""} else "cgroup") and (
-                controllers == {""} or controllers <= set(options.split(","))
-            ):
-                places.append(Place(controllers, mount, _inside(mount, root, path)))
+        for names, path in own.items():
+            if _serves(kind, options, names):
+                places.append(Place(names, mount, _inside(mount, root, path)))
     return places
+
+
+def _serves(kind: str, options: str, controllers: "frozenset[str]") -> bool:
+    if controllers == {""}:
+        return kind == "cgroup2"
+    return kind == "cgroup" and controllers <= set(options.split(","))
 
 
 def _inside(mount: str, root: str, path: str) -> str:

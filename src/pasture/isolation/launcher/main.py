@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
-from . import cgroup_v1, cgroup_v2, cgroups, init, namespaces, protocol
+from . import cgroups, init, limits, namespaces, protocol
 from .failure import StepFailed
 from .protocol import BoxRequest, Message
 from .template import Template
@@ -27,7 +27,7 @@ class Launcher:
 
     def __init__(self, channel: socket.socket, directory: str, owner: str) -> None:
         self._channel = channel
-        self._hierarchy = cgroups.find(owner)
+        self._hierarchy = limits.find(owner)
         self._rootless = namespaces.separate()
         self._users = namespaces.Users(owner, rootless=self._rootless)
         self._template = Template(directory)

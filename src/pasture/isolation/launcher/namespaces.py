@@ -15,11 +15,7 @@ UID_BASE = 1_000_000
 UID_COUNT = 65_536
 
 _BOX = (
-    syscalls.CLONE_NEWNS
-    | syscalls.CLONE_NEWPID
-    | syscalls.CLONE_NEWIPC
-    | syscalls.CLONE_NEWUTS
-    | syscalls.CLONE_NEWNET
+    syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET
 )
 _FORBIDDEN = {
     1: "User namespaces are forbidden here: see the sysctls kernel.unprivileged_userns_clone, "

@@ -92,6 +92,7 @@ def _place(descriptors: "list[int]", numbers: "tuple[int, ...]") -> None:
         parked = [_park(descriptor) for descriptor in descriptors]
         for descriptor, number in zip(parked, numbers, strict=True):
             os.dup2(descriptor, number)
+        os.set_inheritable(0, True)  # init's own: /dev/null
 
 
 def _park(descriptor: int) -> int:
@@ -102,7 +103,8 @@ def _close_all_but(kept: "set[int]") -> None:
     """They are close-on-exec as well; but `run` need not execute anything."""
     first = 0
     for number in sorted(kept):
-        os.closerange(first, number)
+        if first < number:  # os.closerange(0, 0) closes everything: its last is -1
+            os.closerange(first, number)
         first = number + 1
     os.closerange(first, _ALL)
 

@@ -16,9 +16,7 @@ _PROC_DIRECTORIES = ("acpi", "asound", "scsi")
 _PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 
-def enter(
-    template: Template, mounts: "list[tuple[str, str]]", tmp_bytes: int, identity: "tuple[str, str]"
-) -> None:
+def enter(template: Template, mounts: "list[tuple[str, str]]", tmp_bytes: int, identity: "tuple[str, str]") -> None:
     """In the box's own mount and pid namespaces: make its root and move into it."""
     root = template.box_root
     with step("separate the box's mounts from the launcher's"):
@@ -45,9 +43,7 @@ def _shared(template: Template, root: str) -> None:
         target = os.path.join(root, name)
         os.mkdir(target)
         with step(f"mount /{name} of the box"):
-            syscalls.mount(
-                os.path.join(template.directory, name), target, flags=syscalls.MS_BIND | syscalls.MS_REC
-            )
+            syscalls.mount(os.path.join(template.directory, name), target, flags=syscalls.MS_BIND | syscalls.MS_REC)
 
 
 def _own(mounts: "list[tuple[str, str]]", template: Template, root: str) -> None:

@@ -86,7 +86,11 @@ def clone(flags: int, cgroup: "int | None" = None) -> "tuple[int, int]":
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     _check(
         _libc.mount(
-            os.fsencode(source), os.fsencode(target), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None
+            os.fsencode(source),
+            os.fsencode(target),
+            kind.encode() or None,
+            ctypes.c_ulong(flags),
+            options.encode() or None,
         )
     )
 

@@ -46,7 +46,9 @@ class Template:
         with step("separate the launcher's mounts from the host's"):
             syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
         with step(f"mount a tmpfs at {self.directory}"):
-            syscalls.mount("pasture", self.directory, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64m")
+            syscalls.mount(
+                "pasture", self.directory, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64m"
+            )
         for name in ("box", "empty", "identities"):
             os.mkdir(os.path.join(self.directory, name))
         self._system()

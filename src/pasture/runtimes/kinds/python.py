@@ -55,6 +55,10 @@ class PythonFamily:
     def interpreters(self) -> Mapping[str, Path]:
         return {identifier: found.executable for identifier, found in self._interpreters().items()}
 
+    def version(self, identifier: str) -> str:
+        found = self._interpreters().get(identifier)
+        return found.version if found is not None else ""
+
     def find(self, identifier: str) -> InstalledRuntime | None:
         found = self._interpreters().get(identifier)
         if found is None or not self._packages(found).is_dir():
@@ -66,7 +70,7 @@ class PythonFamily:
         if found is None:
             raise RuntimeUnavailable(
                 f"no {identifier} interpreter on this machine. Install CPython {identifier.removeprefix('python')} "
-                "(from the distribution, pyenv or uv) and try again."
+                "(from the distribution, pyenv or uv) and start Pasture again."
             )
         with _locked(self._cache / f"{identifier}.lock"):
             if not self._packages(found).is_dir():

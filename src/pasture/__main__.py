@@ -1,0 +1,5 @@
+"""`python -m pasture` is `pasture`."""
+
+from pasture.cli.main import main
+
+main(prog_name="pasture")

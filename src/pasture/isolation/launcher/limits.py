@@ -1,0 +1,25 @@
+"""Which cgroups serve here: version 1, version 2, or none, and then what is not enforced."""
+
+from typing import Any
+
+from . import cgroup_v1, cgroup_v2
+from .cgroups import Group, Hierarchy, mounted
+
+_UNLIMITED = (
+    "Memory, processor time and the number of processes are not limited, and sandboxes cannot be frozen: no cgroup can "
+    "be written here. Run as root, or with `systemd-run --user --scope -p Delegate=yes`."
+)
+_KINDS: "tuple[type[Group], ...]" = (Group, cgroup_v1.GroupV1, cgroup_v2.GroupV2)
+
+
+def find(owner: str) -> Hierarchy:
+    """The groups of the server with this token, ready for use. `owner` names them: `pasture-<owner>/<box>`."""
+    places = mounted()
+    found = cgroup_v1.find(owner, places) or cgroup_v2.find(owner, places)
+    return found or Hierarchy({}, Group, [_UNLIMITED])
+
+
+def from_message(message: "dict[str, Any]") -> Group:
+    """The same group, for another process."""
+    group: Group = _KINDS[message["version"]](message["directories"])
+    return group

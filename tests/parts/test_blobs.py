@@ -1,0 +1,66 @@
+"""Blobs: whole under their own name, or not there."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pasture.store.blobs import Blobs
+
+HELLO = hashlib.sha256(b"hello").hexdigest()
+
+
+async def test_a_blob_is_found_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    assert await blobs.put(b"hello") == HELLO
+    assert blobs.path(HELLO) == tmp_path / "blobs" / HELLO[:2] / HELLO[2:4] / HELLO
+    assert blobs.path(HELLO).read_bytes() == b"hello"
+    assert await blobs.exists(HELLO)
+
+
+async def test_putting_the_same_bytes_again_leaves_the_file_alone(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    await blobs.put(b"hello")
+    before = blobs.path(HELLO).stat()
+    assert await blobs.put(b"hello") == HELLO
+    assert blobs.path(HELLO).stat() == before
+
+
+async def test_many_writers_of_the_same_bytes_leave_one_whole_file_and_no_leftovers(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    data = b"x" * 1_000_000
+    (sha256,) = set(await asyncio.gather(*(blobs.put(data) for _ in range(20))))
+    assert blobs.path(sha256).read_bytes() == data
+    assert await blobs.sizes() == {sha256: 1_000_000}
+    assert await blobs.clear_temporary() == 0
+
+
+async def test_a_blob_that_is_deleted_is_gone_and_deleting_again_says_so(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    await blobs.put(b"hello")
+    assert [await blobs.delete(HELLO), await blobs.delete(HELLO)] == [True, False]
+    assert not await blobs.exists(HELLO)
+    assert await blobs.sizes() == {}
+
+
+async def test_what_a_crash_left_half_written_is_no_blob_and_is_cleared(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    await blobs.put(b"hello")
+    (tmp_path / "temporary" / "half").write_bytes(b"hel")
+    assert await blobs.sizes() == {HELLO: 5}
+    assert await blobs.clear_temporary() == 1
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert await blobs.exists(HELLO)
+
+
+async def test_a_blob_cannot_be_written_by_accident(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    await blobs.put(b"hello")
+    assert blobs.path(HELLO).stat().st_mode & 0o777 == 0o444
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "ABCDEF", HELLO.upper(), HELLO + "\n", "a" * 63])
+async def test_a_name_that_is_not_a_hash_is_never_a_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="not a SHA-256"):
+        await Blobs(tmp_path).exists(name)
