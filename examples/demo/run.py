@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 OUT = Path.cwd() / "demo-output"
 RUNTIME = f"python3.{sys.version_info.minor}"
 ROLE = "arn:aws:iam::000000000000:role/demo"
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def log_tail(answer: dict) -> str:
 def show_thumbnail(client) -> float:
     console.rule("a thumbnail, by Pillow")
     picture = (HERE / "hopper.jpg").read_bytes()
-    answer, result, took = invoke(client, "thumbnail", {"image": base64.b64encode(picture).decode(), "width": 160})
+    answer, result, took = invoke(client, "thumbnail", {"image": base64.b64encode(picture).decode(), "width": 160, "height": 160})
     small = base64.b64decode(result["image"])
     (OUT / "thumbnail.jpg").write_bytes(small)
     console.print(f"{len(picture)} bytes, {result['before']} in; {len(small)} bytes, {result['after']} out")

@@ -4,6 +4,8 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from ipaddress import ip_address
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from pasture.domain.limits import Limits
 from pasture.kit.errors import OperatorError
 
 DEFAULT_PORT = 9600
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
 
 def default_data_dir() -> Path:
@@ -55,7 +57,13 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
-        return self.host in _LOOPBACK or self.host.startswith("127.")
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            # A name: who may reach it is for the resolver to say.
+            return False
 
     def checked(self) -> "Settings":
         """Raises OperatorError for what cannot be."""
@@ -65,8 +73,11 @@ class Settings:
                 "Listen on 127.0.0.1, or leave --no-auth away and use the keys of `pasture keys`.",
             )
         for name in ("idle_seconds", "grace_seconds", "memory_mb"):
-            if getattr(self, name) < 0:
-                raise OperatorError(f"{name} cannot be negative.")
+            if not 0 <= getattr(self, name) < inf:
+                raise OperatorError(f"{name} cannot be negative or without end.")
+        for limit in fields(self.limits):
+            if not 0 <= getattr(self.limits, limit.name) < inf:
+                raise OperatorError(f"limits.{limit.name} cannot be negative or without end.")
         if not 0 <= self.port <= 65_535:
             raise OperatorError(f"{self.port} is no port: it must be between 0 and 65535.")
         return self
@@ -89,8 +100,9 @@ def _from_file(config: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OperatorError(f"the configuration file {config} is not TOML: {error}.") from error
     limits = table.pop("limits", {})
+    if not isinstance(limits, dict):
+        raise OperatorError(f"{config} sets limits to {limits!r}, which is not a table of limits.")
     values = _typed(Settings, table, config, "")
-    values.pop("limits", None)
     if limits:
         values["limits"] = replace(Limits(), **_typed(Limits, limits, config, "limits."))
     return values
@@ -106,13 +118,13 @@ def _typed(kind: type, table: Mapping[str, Any], config: Path, prefix: str) -> d
             raise OperatorError(
                 f"{config} sets {prefix}{name}, which is no setting.", f"Known are: {', '.join(sorted(known))}."
             )
-        wanted = type(getattr(example, name))
-        if isinstance(value, str) and issubclass(wanted, Path):
+        wanted = Path if isinstance(getattr(example, name), Path) else type(getattr(example, name))
+        if isinstance(value, str) and wanted is Path:
             values[name] = Path(value).expanduser()
         elif isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
             values[name] = value
         elif wanted is float and isinstance(value, int) and not isinstance(value, bool):
             values[name] = float(value)
         else:
-            raise OperatorError(f"{config} sets {prefix}{name} to {value!r}, which is not a {wanted.__name__}.")
+            raise OperatorError(f"{config} sets {prefix}{name} to {value!r}, which is not {_KINDS[wanted]}.")
     return values

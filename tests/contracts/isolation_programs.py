@@ -23,7 +23,9 @@ def interpreter() -> tuple[str, tuple[Mount, ...]]:
 PYTHON, PYTHON_MOUNTS = interpreter()
 
 
-def box(name: str, *mounts: Mount, memory: int = 256 * MIB, tmp: int = 16 * MIB, cpus: float = 1.0, processes: int = 64) -> SandboxSpec:
+def box(
+    name: str, *mounts: Mount, memory: int = 256 * MIB, tmp: int = 16 * MIB, cpus: float = 1.0, processes: int = 64
+) -> SandboxSpec:
     return SandboxSpec(name, (*PYTHON_MOUNTS, *mounts), memory, tmp, cpus, processes=processes)
 
 
@@ -57,7 +59,9 @@ async def run(
     reading, writing = os.pipe()
     try:
         process = await sandbox.start(
-            program(sandbox, *command, stdout=writing, environment=environment, directory=directory, descriptors=descriptors)
+            program(
+                sandbox, *command, stdout=writing, environment=environment, directory=directory, descriptors=descriptors
+            )
         )
     except BaseException:
         os.close(reading)

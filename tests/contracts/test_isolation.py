@@ -21,7 +21,9 @@ def unavailable() -> dict[str, str]:
 
 
 @pytest.fixture(params=names())
-async def isolation(request: pytest.FixtureRequest, unavailable: dict[str, str], tmp_path: Path) -> AsyncIterator[Isolation]:
+async def isolation(
+    request: pytest.FixtureRequest, unavailable: dict[str, str], tmp_path: Path
+) -> AsyncIterator[Isolation]:
     if request.param in unavailable:
         pytest.skip(unavailable[request.param])
     kind = open_kind(request.param, run_directory=tmp_path / "run", owner=f"contract-{os.getpid()}")

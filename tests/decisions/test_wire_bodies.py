@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from pasture.api.gateway import body_limit, too_large
+from pasture.api.auth.authenticator import OpenDoor
+from pasture.api.gateway import Gateway, body_limit, too_large
 
 MIB = 1024 * 1024
 
@@ -24,6 +25,11 @@ MIB = 1024 * 1024
 )
 def test_the_limit_is_that_of_the_operation(method: str, target: str, limit: int) -> None:
     assert body_limit(method, target) == limit
+
+
+def test_the_gateway_answers_with_a_request_id_of_its_own() -> None:
+    gateway = Gateway({}, OpenDoor(), new_request_id=lambda: "an-id")
+    assert gateway.too_large("POST", "/") == too_large("POST", "/", "an-id")
 
 
 @pytest.mark.parametrize(

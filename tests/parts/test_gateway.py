@@ -81,8 +81,10 @@ class Node:
             "sts": Service("sts", [CallerIdentity()]),
         }
         self.plain = {"/_pasture/health": health, "/_pasture/": forbidden, "/_pasture/broken": broken}
-        self.closed = Gateway(self.services, Authenticator(self.keys, SystemClock()), self.plain, lambda: "an-id")
-        self.open = Gateway(self.services, OpenDoor(), self.plain, lambda: "an-id")
+        self.closed = Gateway(
+            self.services, Authenticator(self.keys, SystemClock()), self.plain, new_request_id=lambda: "an-id"
+        )
+        self.open = Gateway(self.services, OpenDoor(), self.plain, new_request_id=lambda: "an-id")
 
     def signed(
         self,
@@ -272,6 +274,12 @@ async def test_keys_that_cannot_be_read_let_no_one_in(node: Node, tmp_path: Path
     request = node.signed("POST", INVOKE, b"{}")
     (tmp_path / "keys.json").write_text("not json")
     assert told(await node.closed(request))[:2] == (500, "ServiceException")
+
+
+async def test_a_form_that_is_too_large_is_refused_before_it_is_read(node: Node) -> None:
+    response = await node.closed(arriving("POST", "/", b"&" * 200_000, FORM))
+    assert isinstance(response.body, bytes)
+    assert (response.status, b"<Code>RequestEntityTooLargeException</Code>" in response.body) == (413, True)
 
 
 # The open door...

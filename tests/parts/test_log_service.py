@@ -1,6 +1,6 @@
 """The log service: pages, searches, retention and deletion over a real store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from pasture.logs.store import LogStore
 
 SCOPE = Scope()
 NOW = 1_700_000_000_000
+
+Ask = Callable[[LogService], Awaitable[object]]
 
 
 @pytest.fixture
@@ -164,34 +166,43 @@ async def test_a_search_that_takes_long_is_answered_with_where_to_go_on(
     assert [event.message for event in second.events] == ["s@3"]
 
 
-async def test_what_is_not_there_is_not_found(service: LogService) -> None:
-    for asked in (
-        service.group(SCOPE, "g"),
-        service.delete_group(SCOPE, "g"),
-        service.set_retention(SCOPE, "g", 1),
-        service.create_stream(SCOPE, "g", "s"),
-        service.search(SCOPE, "g", Search(Span(), 1)),
-        service.streams_by_name(SCOPE, "g", limit=1),
-    ):
-        with pytest.raises(ResourceNotFound, match=r"^The specified log group does not exist\.$"):
-            await asked
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda service: service.group(SCOPE, "g"),
+        lambda service: service.delete_group(SCOPE, "g"),
+        lambda service: service.set_retention(SCOPE, "g", 1),
+        lambda service: service.create_stream(SCOPE, "g", "s"),
+        lambda service: service.search(SCOPE, "g", Search(Span(), 1)),
+        lambda service: service.streams_by_name(SCOPE, "g", limit=1),
+    ],
+)
+async def test_a_group_that_is_not_there_is_not_found(service: LogService, ask: Ask) -> None:
+    with pytest.raises(ResourceNotFound, match=r"^The specified log group does not exist\.$"):
+        await ask(service)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda service: service.delete_stream(SCOPE, "g", "s"),
+        lambda service: service.events(SCOPE, "g", "s", EventsQuery()),
+        lambda service: service.put_events(SCOPE, "g", "s", [LogEvent(NOW, "x")]),
+        lambda service: service.search(SCOPE, "g", Search(Span(), 1, streams=("s",))),
+    ],
+)
+async def test_a_stream_that_is_not_there_is_not_found(service: LogService, ask: Ask) -> None:
     await service.create_group(SCOPE, Group("g", 0))
-    for asked in (
-        service.delete_stream(SCOPE, "g", "s"),
-        service.events(SCOPE, "g", "s", EventsQuery()),
-        service.put_events(SCOPE, "g", "s", [LogEvent(NOW, "x")]),
-        service.search(SCOPE, "g", Search(Span(), 1, streams=("s",))),
-    ):
-        with pytest.raises(ResourceNotFound, match=r"^The specified log stream does not exist\.$"):
-            await asked
+    with pytest.raises(ResourceNotFound, match=r"^The specified log stream does not exist\.$"):
+        await ask(service)
 
 
 async def test_a_group_and_a_stream_are_created_once(service: LogService) -> None:
     await service.create_group(SCOPE, Group("g", 0, tags={"k": "v"}))
     await service.create_stream(SCOPE, "g", "s")
-    with pytest.raises(ResourceAlreadyExists, match="^The specified log group already exists$"):
+    with pytest.raises(ResourceAlreadyExists, match=r"^The specified log group already exists$"):
         await service.create_group(SCOPE, Group("g", 0))
-    with pytest.raises(ResourceAlreadyExists, match="^The specified log stream already exists$"):
+    with pytest.raises(ResourceAlreadyExists, match=r"^The specified log stream already exists$"):
         await service.create_stream(SCOPE, "g", "s")
     assert await service.group(SCOPE, "g") == Group("g", NOW, tags={"k": "v"})
 

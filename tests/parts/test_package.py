@@ -195,6 +195,13 @@ def test_a_link_that_may_lead_out_or_in_a_circle_is_refused(
     assert tree_of(tmp_path) == {}
 
 
+def test_links_that_would_take_long_to_follow_are_refused(tmp_path: Path) -> None:
+    far = "a/../" * 800
+    links = [link(f"l{n}", f"{far}l{n + 1}" if n % 30 else far) for n in range(3_000)]
+    assert refusal(zip_of(*links), tmp_path) == REFUSED
+    assert tree_of(tmp_path) == {}
+
+
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     assert refusal(zip_of(link("d", "e"), ("d/f", b"x")), tmp_path) == REFUSED
     assert tree_of(tmp_path) == {}

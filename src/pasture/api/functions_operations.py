@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -158,5 +157,5 @@ def _mark(name: str) -> str:
 def _unmark(marker: str) -> str:
     try:
         return base64.b64decode(marker, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InvalidParameterValue("The provided Marker is invalid. Use the NextMarker of the page before.") from error

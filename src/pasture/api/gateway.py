@@ -39,6 +39,7 @@ class Gateway:
         services: Mapping[str, Service],
         authenticator: Authenticates,
         plain: Mapping[str, PlainHandler] | None = None,
+        *,
         new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._services = dict(services)
@@ -52,8 +53,9 @@ class Gateway:
         for prefix, handler in self._plain:
             if request.target.startswith(prefix):
                 return await _serve_plain(handler, request, request_id)
-        service = self._guess(request)
+        service = None
         try:
+            service = self._guess(request)
             who = await self._authenticator.authenticate(request)
             service = self._chosen(request, service, who)
         except ApiError as error:
@@ -64,6 +66,7 @@ class Gateway:
         return await service.answer(request, request_id, who, base_url(request))
 
     def too_large(self, method: str, target: str) -> Response:
+        """For the HTTP server: the answer to a body over `body_limit`."""
         return too_large(method, target, self._new_request_id())
 
     def _chosen(self, request: Request, guess: Service | None, who: Authenticated) -> Service:

@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import binascii
-import re
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pasture.api.payload import check_json
 from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge, ResourceNotFound
 from pasture.domain.function import Function, FunctionVersion
 from pasture.domain.identifiers import parse_function
@@ -30,8 +29,6 @@ Invoke = Callable[[FunctionVersion, Invocation], Awaitable[Outcome]]
 _TOO_LARGE = "{size} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
 # Below this, looking through a payload on the event loop is quicker than asking a thread to.
 _CHECK_ELSEWHERE_BYTES = 256 * 1024
-_VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-_WORD = 256
 
 
 class InvokeOperations:
@@ -89,7 +86,7 @@ class InvokeOperations:
             text = base64.b64decode(header, validate=True)
             msgspec.json.decode(text, type=dict)
             return text.decode()
-        except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
             raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from error
 
 
@@ -100,58 +97,6 @@ def _told(outcome: Outcome, version: FunctionVersion) -> dict[str, Any]:
     if outcome.log_tail:
         answer["LogResult"] = base64.b64encode(outcome.log_tail).decode()
     return answer
-
-
-def check_json(payload: bytes) -> None:
-    """Raises InvalidRequestContent, in the words of the parser that AWS uses (Jackson)."""
-    try:
-        payload.decode()
-        msgspec.json.decode(payload)
-    except UnicodeDecodeError as error:
-        reason = f"Invalid UTF-8 start byte 0x{payload[error.start]:x}"
-        raise _unparsable(reason, payload, error.start) from error
-    except msgspec.DecodeError as error:
-        position = _position(str(error), len(payload))
-        raise _unparsable(_jackson(payload, position), payload, position) from error
-    except RecursionError as error:
-        raise _unparsable("Document nesting depth exceeds the maximum allowed", payload, 0) from error
-
-
-def _unparsable(reason: str, payload: bytes, position: int) -> InvalidRequestContent:
-    line = payload.count(b"\n", 0, position) + 1
-    column = position - (payload.rfind(b"\n", 0, position) + 1) + 1
-    source = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled);"
-    # Jackson puts the place on a line of its own.
-    return InvalidRequestContent(
-        f"Could not parse request body into json: Could not parse payload into json: {reason}\n"
-        f" at {source} line: {line}, column: {column}]"
-    )
-
-
-def _position(message: str, length: int) -> int:
-    """`JSON is malformed: invalid character (byte 3)` → 3; the end of the text when it is cut short."""
-    _, _, rest = message.rpartition("(byte ")
-    digits = rest.rstrip(")")
-    return int(digits) if digits.isdigit() else length
-
-
-def _jackson(payload: bytes, position: int) -> str:
-    if token := _word_at(payload, position):
-        return f"Unrecognized token '{token}': was expecting {_VALUES}"
-    if position >= len(payload):
-        return "Unexpected end-of-input"
-    code = payload[position]
-    shown = f"'{chr(code)}' (code {code})" if 0x20 <= code < 0x7F else f"(CTRL-CHAR, code {code})"
-    return f"Unexpected character ({shown}): expected a valid value {_VALUES}"
-
-
-def _word_at(payload: bytes, position: int) -> str:
-    """The bare word that the parser stopped in or behind, if it is none that JSON knows."""
-    before = re.search(rb"[A-Za-z]\w*$", payload[max(0, position - _WORD) : position])
-    start = position - len(before.group()) if before else position
-    word = re.match(rb"[A-Za-z]\w*", payload[start : start + _WORD])
-    text = word.group().decode() if word else ""
-    return "" if text in {"true", "false", "null"} else text
 
 
 def _new_trace(now: float) -> str:

@@ -124,7 +124,12 @@ def _speaks_to(environ: Mapping[str, str], url: str) -> bool:
     return same_address(environ.get("AWS_ENDPOINT_URL", ""), url)
 
 
-def _address(url: str) -> tuple[str, str, int | None, str]:
-    parts = urlsplit(url)
+def _address(url: str) -> tuple[str, ...]:
+    """What two ways to write the same address have in common."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return (url,)
     host = "127.0.0.1" if parts.hostname in {"localhost", "0.0.0.0"} else parts.hostname or ""
-    return parts.scheme, host, parts.port, parts.path.rstrip("/")
+    return parts.scheme, host, str(port), parts.path.rstrip("/")

@@ -37,12 +37,15 @@ def explain(error: Exception) -> str | None:
 
 def _explain_client(error: Exception) -> str | None:
     from botocore import exceptions as aws
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, aws.ClientError):
         said = error.response["Error"]
         return f"{said.get('Code', 'Unknown')}: {said.get('Message') or 'the server gave no message.'}"
     if isinstance(error, (aws.EndpointConnectionError, aws.ConnectTimeoutError)):
         return nobody_answers(_origin(str(error.kwargs["endpoint_url"])))
+    if isinstance(error, ResponseParserError):
+        return "What answers there is not Pasture: its answer has another form. Is --endpoint-url right?"
     if isinstance(error, aws.BotoCoreError):
         return str(error)
     return None

@@ -94,7 +94,7 @@ def describe_error(kind: str, payload: bytes) -> str:
     except ValueError:
         error = None
     if not isinstance(error, Mapping) or not {"errorType", "errorMessage"} & error.keys():
-        return f"The function failed ({kind})."
+        return f"The function failed ({kind}). {payload.decode(errors='replace')}".rstrip()
     said = ": ".join(str(error[name]) for name in ("errorType", "errorMessage") if error.get(name))
     return "\n".join([f"The function failed ({kind}). {said}", *_stack(error)])
 

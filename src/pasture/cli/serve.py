@@ -1,6 +1,9 @@
 """`pasture serve`: the server. Standard output gets one line, when it is ready; all else is log, on standard error."""
 
+import errno
 import logging
+import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -8,7 +11,9 @@ from typing import Any
 
 import click
 
-from pasture.settings import DEFAULT_PORT, load
+from pasture.cli.failure import REFUSED
+from pasture.kit.errors import OperatorError
+from pasture.settings import DEFAULT_PORT, Settings, load
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -48,9 +53,29 @@ def serve(config: Path | None, log_level: str, no_auth: bool, **options: Any) ->
     """
     settings = load(config, {**options, "auth": False if no_auth else None})
     set_up_logging(log_level)
+    sys.exit(_run(settings))
+
+
+def _run(settings: Settings) -> int:
     from pasture.app.serve import run
 
-    sys.exit(run(settings, _announce))
+    try:
+        return run(settings, _announce)
+    except OSError as error:
+        if not _is_about_listening(error):
+            # A fault of the server, and where it happened is worth more than a short sentence.
+            logging.getLogger(__name__).exception("the server failed")
+            return REFUSED
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise OperatorError(
+            f"cannot listen on {settings.host} port {settings.port}: {reason}.", "Choose others with --host and --port."
+        ) from error
+
+
+def _is_about_listening(error: OSError) -> bool:
+    if isinstance(error, socket.gaierror):
+        return True
+    return error.filename is None and error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 def set_up_logging(level: str) -> None:

@@ -171,9 +171,6 @@ class Assignment:
         longest = next(iter(self._idle), None)
         return None if longest is None else self._environments[longest].idle_since + idle_seconds
 
-    def key_of(self, environment: str) -> str:
-        return self._environments[environment].key
-
     def knows(self, key: str) -> bool:
         """Whether any environment or waiting invocation has this key."""
         return key in self._of_key or key in self._waiting

@@ -88,7 +88,7 @@ class Pool:
         await self._tasks.settle(min(grace, _LAST_WORDS))
         await self._tasks.close()
         self.refuse_all()
-        await asyncio.gather(*(environment.stop() for environment in self._environments.values()))
+        await asyncio.gather(*(self._give_back(environment) for environment in self._environments.values()))
         self._environments.clear()
 
     def refuse_all(self) -> None:
@@ -145,13 +145,16 @@ class Pool:
         environment = self._environments.get(id_)
         key = self._assignment.key_of(id_)
         if environment is not None:
-            try:
-                await environment.stop()
-            except Exception:  # noqa: BLE001 (logged; the environment is out of use either way)
-                _log.exception("environment %s could not be given back whole", id_)
+            await self._give_back(environment)
             del self._environments[id_]
         self._take(self._assignment.is_gone(id_))
         self._forget(key)
+
+    async def _give_back(self, environment: Environment) -> None:  # noqa: PLR6301 (beside its callers)
+        try:
+            await environment.stop()
+        except Exception:  # noqa: BLE001 (logged; the environment is out of use either way)
+            _log.exception("environment %s could not be given back whole", environment.id)
 
     def _forget(self, key: str) -> None:
         if self._assignment.knows(key) or (version := self._versions.pop(key, None)) is None:
@@ -163,7 +166,10 @@ class Pool:
 
     def _refuse(self, want: str, why: str) -> None:
         pending = self._pending.pop(want, None)
-        if pending is not None and not pending.answer.done():
+        if pending is None:
+            return
+        self._forget(pending.version.environment_key)
+        if not pending.answer.done():
             pending.answer.set_exception(ServiceError(f"An execution environment could not be provided: {why}"))
 
     # Idle...

@@ -22,6 +22,8 @@ ENTRIES_MAX = 100_000
 """Files, directories and links, those directories included that are only implied. AWS names no number."""
 LINKS_FOLLOWED_MAX = 40
 """As many as the kernel follows."""
+LINK_STEPS_MAX = 1_000_000
+"""Parts of names, over all links: an archive of long links to long links would be walked for hours."""
 
 _CHUNK = 256 * 1024
 _NAME_MAX = 255
@@ -94,8 +96,9 @@ def _planned(archive: zipfile.ZipFile, entries_max: int) -> _Plan:
         if len(plan) > entries_max:
             raise _Refused("too many entries, with the directories they imply")
     _refuse_collisions(plan)
+    steps = LINK_STEPS_MAX
     for path in plan.links:
-        _refuse_escape(path, plan.links)
+        steps = _walk(path, plan.links, steps)
     return plan
 
 
@@ -113,11 +116,11 @@ def _place(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, plan: _Plan) -> Non
         raise _Refused(f"{entry.filename!r} is encrypted or compressed by method {entry.compress_type}")
     path = _safe_path(entry.orig_filename)
     kind = stat.S_IFMT(_mode(entry))
-    plan.directories.update(path[:depth] for depth in range(1, len(path)))
+    _add_directories(path[:-1], plan)
     if entry.orig_filename.endswith("/"):
         if kind not in {0, stat.S_IFDIR}:
             raise _Refused(f"{entry.filename!r} is a directory by name and none by its mode")
-        plan.directories.update({path} - {()})
+        _add_directories(path, plan)
     elif not path or path in plan.files or path in plan.links:
         raise _Refused(f"{entry.filename!r} is there twice")
     elif kind == stat.S_IFLNK:
@@ -126,6 +129,13 @@ def _place(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, plan: _Plan) -> Non
         plan.files[path] = entry
     else:
         raise _Refused(f"{entry.filename!r} is neither file, directory nor link")
+
+
+def _add_directories(path: tuple[str, ...], plan: _Plan) -> None:
+    """With its parents, which are all there when it is."""
+    while path and path not in plan.directories:
+        plan.directories.add(path)
+        path = path[:-1]
 
 
 def _safe_path(name: str) -> tuple[str, ...]:
@@ -156,13 +166,19 @@ def _refuse_collisions(plan: _Plan) -> None:
             raise _Refused(f"{'/'.join(path)!r} is a directory and something else")
 
 
-def _refuse_escape(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> None:
-    """Walk where a link leads as the kernel would, through other links, and never above the top."""
+def _walk(link: tuple[str, ...], links: Mapping[tuple[str, ...], str], steps: int) -> int:
+    """Go where a link leads as the kernel would, through other links, and never above the top.
+
+    Answers how many of the `steps` for all links are left.
+    """
     at = list(link[:-1])
     ahead = links[link].split("/")[::-1]
     followed = 0
     while ahead:
         part = ahead.pop()
+        steps -= 1
+        if steps < 0:
+            raise _Refused("the links lead too far altogether")
         if part in {"", "."}:
             continue
         if part == "..":
@@ -171,12 +187,15 @@ def _refuse_escape(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) 
             at.pop()
             continue
         at.append(part)
+        if len(at) > _PATH_MAX:
+            raise _Refused(f"{'/'.join(link)!r} leads too deep")
         if (target := links.get(tuple(at))) is not None:
             followed += 1
             if followed > LINKS_FOLLOWED_MAX:
                 raise _Refused(f"{'/'.join(link)!r} leads in a circle")
             at.pop()
             ahead.extend(target.split("/")[::-1])
+    return steps
 
 
 # Onto the disk...

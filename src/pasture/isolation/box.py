@@ -45,7 +45,7 @@ class BoxProcess:
 class Box:
     """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, and whether init is alive."""
 
-    def __init__(self, id: str, control: socket.socket, removed: Callable[["Box"], None]) -> None:  # noqa: A002  its name
+    def __init__(self, id: str, control: socket.socket, removed: Callable[[], None]) -> None:  # noqa: A002  its name
         loop = asyncio.get_running_loop()
         self._id = id
         self._removed = removed
@@ -120,9 +120,9 @@ class Box:
     async def kill_all(self) -> None:
         await self.thaw()
         self._serial += 1
+        self._forget_oom_kills()
         with suppress(SandboxError):  # gone is killed
             await self._ask({"op": "kill", "serial": self._serial})
-        self._forget_oom_kills()
 
     async def freeze(self) -> None:
         if self._created is not None and not self._channel.is_closed:
@@ -141,16 +141,13 @@ class Box:
     async def _destroy(self) -> None:
         try:
             if self._created is not None:
-                await _kill(self._created)
-                await asyncio.to_thread(self._created.group.remove)
+                await self._created.launcher.end(self._created)
         finally:
             self._channel.close()
             self._ended()
-            if self._created is not None:
-                os.close(self._created.pidfd)
             if self._listener is not None:
                 self._listener.close()
-            self._removed(self)
+            self._removed()
 
     # What init says...
 
@@ -218,21 +215,6 @@ def _settle(future: "asyncio.Future[None]", reason: str = "") -> None:
         future.exception()  # nobody may be waiting any more
     else:
         future.set_result(None)
-
-
-async def _kill(created: Created) -> None:
-    """Kill the box's init, and return when it and everything in the box is gone."""
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
-    # A frozen process takes a signal only when it runs again.
-    created.group.thaw()
-    loop = asyncio.get_running_loop()
-    gone = asyncio.Event()
-    loop.add_reader(created.pidfd, gone.set)
-    try:
-        await gone.wait()
-    finally:
-        loop.remove_reader(created.pidfd)
 
 
 def _tree(pid: int) -> list[int]:

@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pasture.isolation.channel import Channel
 from pasture.isolation.launcher import cgroups, limits, protocol
 from pasture.isolation.spec import SandboxError, SandboxSpec
+from pasture.kit.tasks import Tasks
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from launcher.main import main; main(int(sys.argv[2]), *sys.argv[3:])"
@@ -26,6 +29,7 @@ class Created:
     pid: int
     pidfd: int
     group: cgroups.Group
+    launcher: "Launcher"
 
 
 class Launcher:
@@ -37,6 +41,7 @@ class Launcher:
         self._channel = Channel(channel, self._received, self._ended)
         self._requests: dict[int, asyncio.Future[Created]] = {}
         self._serial = 0
+        self._tasks = Tasks("launcher")
         self._hello: asyncio.Future[protocol.Message] = loop.create_future()
 
     def __repr__(self) -> str:
@@ -67,13 +72,21 @@ class Launcher:
         self._requests[self._serial] = answer
         return await answer
 
-    def forget(self, box: str) -> None:
-        """The box's cgroup is removed: the name may be used again."""
+    async def end(self, created: Created) -> None:
+        """Kill a box, wait until everything in it is gone, and give back what it had. Also after the launcher's own end."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
+        # A frozen process takes a signal only when it runs again.
+        created.group.thaw()
+        await _gone(created.pidfd)
+        os.close(created.pidfd)
+        await asyncio.to_thread(created.group.remove)
         if self.is_alive:
-            self._channel.send({"op": "forget", "id": box})
+            self._channel.send({"op": "forget", "pid": created.pid})
 
     async def close(self) -> None:
         """End it, and with it every box that is left."""
+        await self._tasks.finish()
         self._channel.close()
         try:
             async with asyncio.timeout(_END_SECONDS):
@@ -87,14 +100,15 @@ class Launcher:
             self._hello.set_result(message)
             return
         answer = self._requests.pop(message["serial"])
-        if answer.cancelled():
-            # Closing the control socket, which the caller has done, ends the box; its cgroup goes with the next clearing.
-            protocol.close_all(descriptors)
-        elif message["op"] == "failed":
-            answer.set_exception(SandboxError(message["reason"]))
+        if message["op"] == "failed":
+            if not answer.done():
+                answer.set_exception(SandboxError(message["reason"]))
+            return
+        created = Created(message["pid"], descriptors[0], limits.from_message(message["cgroup"]), self)
+        if answer.done():  # nobody wants it any more
+            self._tasks.start(self.end(created), f"end the unwanted box {created.pid}")
         else:
-            group = limits.from_message(message["cgroup"])
-            answer.set_result(Created(message["pid"], descriptors[0], group))
+            answer.set_result(created)
 
     def _ended(self) -> None:
         gone = SandboxError("the launcher has ended.")
@@ -136,6 +150,17 @@ async def launch(directory: Path, owner: str) -> tuple[Launcher, Sequence[str], 
         await launcher.close()
         raise
     return launcher, hello["warnings"], hello["roots"]
+
+
+async def _gone(pidfd: int) -> None:
+    """Until the process has ended: as pid 1 of its namespace, after everything else in there."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(pidfd, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(pidfd)
 
 
 def _request(spec: SandboxSpec) -> protocol.BoxRequest:

@@ -77,14 +77,15 @@ def _events(
     c: sqlite3.Connection, column: str, value: int, span: Span, limit: int = -1, prefix: str = ""
 ) -> Iterator[StoredEvent]:
     beyond, order = (">", "ASC") if span.forward else ("<", "DESC")
+    start, end = _bounds(span)
     where = [f"e.{column} = ?", "NOT s.deleted"]
     values: list[Any] = [value]
-    if span.start is not None:
+    if start is not None:
         where.append("e.timestamp >= ?")
-        values.append(span.start)
-    if span.end is not None:
+        values.append(start)
+    if end is not None:
         where.append("e.timestamp < ?")
-        values.append(span.end)
+        values.append(end)
     if span.after is not None:
         where.append(f"(e.timestamp, e.id) {beyond} (?, ?)")
         values += span.after
@@ -102,3 +103,13 @@ def _events(
             yield StoredEvent(Position(timestamp, number), stream, ingested, message)
     finally:
         rows.close()
+
+
+def _bounds(span: Span) -> tuple[int | None, int | None]:
+    """The span without what lies behind `after`: SQLite enters an index at these, not at a pair."""
+    if span.after is None:
+        return span.start, span.end
+    timestamp = span.after.timestamp
+    if span.forward:
+        return timestamp if span.start is None else max(span.start, timestamp), span.end
+    return span.start, timestamp + 1 if span.end is None else min(span.end, timestamp + 1)

@@ -40,6 +40,8 @@ _SCHEMA = Schema(
                 deleted INTEGER NOT NULL DEFAULT 0)""",
             "CREATE UNIQUE INDEX stream_names ON streams (group_id, name) WHERE NOT deleted",
             "CREATE INDEX stream_times ON streams (group_id, last_event, name)",
+            "CREATE INDEX stream_starts ON streams (group_id, first_event)",
+            "CREATE INDEX deleted_groups ON groups (id) WHERE deleted",
             "CREATE INDEX deleted_streams ON streams (id) WHERE deleted",
             """CREATE TABLE events (
                 id INTEGER PRIMARY KEY, group_id INTEGER NOT NULL, stream_id INTEGER NOT NULL,
@@ -51,6 +53,7 @@ _SCHEMA = Schema(
     # Log events survive the death of the server, and the last second of them need not survive a loss of power:
     # a wait for the disk with every batch would cost more than they are worth.
     synchronous="NORMAL",
+    shrinks=True,
 )
 
 _GROUP = "name, created, retention, class, kms, protected, tags, bytes"

@@ -9,11 +9,15 @@ from pasture.logs.records import EVENT_OVERHEAD
 DAY_MS = 86_400_000
 # About 20 ms of the writer's time.
 STEP_EVENTS = 2_000
+STEP_PAGES = 100
+# Free pages that are kept for the next events: a share of the file, and at least so many.
+_FREE_SHARE = 4
+_FREE_PAGES = 4_096
 
 
 def step(c: sqlite3.Connection, now: int) -> bool:
     """One small removal; False when there is nothing to remove."""
-    return _deleted_group(c) or _deleted_stream(c) or _expired(c, now)
+    return _deleted_group(c) or _deleted_stream(c) or _expired(c, now) or _shrunk(c)
 
 
 def _deleted_group(c: sqlite3.Connection) -> bool:
@@ -71,3 +75,13 @@ def _remove(c: sqlite3.Connection, where: str, values: tuple[int, ...]) -> bool:
         size = sum(size for _, size in removed)
         c.execute("UPDATE groups SET bytes = max(bytes - ?, 0) WHERE id = ?", (size, removed[0][0]))
     return bool(removed)
+
+
+def _shrunk(c: sqlite3.Connection) -> bool:
+    """Give free space back to the disk once there is much of it."""
+    (free,) = c.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = c.execute("PRAGMA page_count").fetchone()
+    if free < max(_FREE_PAGES, pages // _FREE_SHARE):
+        return False
+    c.execute(f"PRAGMA incremental_vacuum({STEP_PAGES})").fetchall()
+    return bool(c.execute("PRAGMA freelist_count").fetchone()[0] < free)

@@ -17,12 +17,6 @@ ACCEPTED = (
 )  # fmt: skip
 """What CreateFunction still takes on AWS."""
 
-DEPRECATED = frozenset((
-    "nodejs20.x", "nodejs18.x", "nodejs16.x", "python3.10", "python3.9", "python3.8", "ruby3.2", "dotnet6",
-    "provided.al2",
-))  # fmt: skip
-"""Accepted, and without patches from AWS: creation is blocked only at a later date."""
-
 RETIRED = frozenset((
     "nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x",
     "python2.7", "python3.6", "python3.7", "java8", "go1.x", "provided", "ruby2.5", "ruby2.7",

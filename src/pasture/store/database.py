@@ -36,6 +36,8 @@ class Schema:
 
     migrations: Sequence[Sequence[str]]
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    shrinks: bool = False
+    """Whether `PRAGMA incremental_vacuum` is to give space back. Decided when the file is made."""
 
 
 @dataclass(slots=True, eq=False)
@@ -208,6 +210,8 @@ def _answer(group: list[_Write]) -> None:
 def _connect(path: Path, schema: Schema) -> sqlite3.Connection:
     connection = _open(path)
     try:
+        if schema.shrinks:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of no effect once there are tables
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
         connection.execute("PRAGMA journal_size_limit = 67108864")

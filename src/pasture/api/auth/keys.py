@@ -8,7 +8,7 @@ another one than before; so a running server knows a key made by another process
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,14 +60,14 @@ class KeyRing:
         if not (len(account) == 12 and account.isascii() and account.isdigit()):
             raise OperatorError(f"'{account}' is not an account.", "An account is 12 digits.")
         key = AccessKey("AKIA" + _random(_BASE32, 16), _random(_BASE64, 40), account, description, self._clock.now())
-        self._change(lambda keys: keys.update({key.id: key}))
+        with self._changing() as keys:
+            keys[key.id] = key
         return key
 
     def delete(self, key_id: str) -> bool:
         """Whether there was such a key."""
-        known = self.find(key_id) is not None
-        self._change(lambda keys: keys.pop(key_id, None))
-        return known
+        with self._changing() as keys:
+            return keys.pop(key_id, None) is not None
 
     def _refresh(self) -> None:
         try:
@@ -89,10 +89,12 @@ class KeyRing:
             ) from error
         return {key.id: key for key in content.keys}
 
-    def _change(self, change: Callable[[dict[str, AccessKey]], object]) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, AccessKey]]:
+        """The keys as they are, to be changed in place; written when the block ends well."""
         with self._locked():
             keys = self._read() if self._path.exists() else {}
-            change(keys)
+            yield keys
             self._write(_File(list(keys.values())))
 
     @contextmanager

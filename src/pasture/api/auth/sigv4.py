@@ -17,6 +17,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from pasture.api.auth.errors import IncompleteSignature, InvalidSignature
+from pasture.api.wire.paths import normalise
 from pasture.http.message import Headers
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -107,7 +108,9 @@ def _from_query(query: dict[str, str], headers: Headers) -> Claim:
     if lacking:
         raise IncompleteSignature(f"{' '.join(lacking)} Re-examine the query-string parameters.")
     expires = query.get("X-Amz-Expires", str(DEFAULT_PRESIGNED_SECONDS))
-    if not (expires.isascii() and expires.isdigit() and 1 <= int(expires[:12]) <= LONGEST_PRESIGNED_SECONDS):
+    if not (
+        expires.isascii() and expires.isdigit() and len(expires) <= 6 and 1 <= int(expires) <= LONGEST_PRESIGNED_SECONDS
+    ):
         raise IncompleteSignature(f"X-Amz-Expires must be between 1 and {LONGEST_PRESIGNED_SECONDS} seconds.")
     claim = _claim(
         query["X-Amz-Credential"],
@@ -159,7 +162,7 @@ def _claim(
 
 
 def _require_signed(claim: Claim, headers: Headers) -> None:
-    """ "You must include the host header and any x-amz-* headers in the request." """
+    # "The CanonicalHeaders list must include the host header … and any x-amz-* headers in the request."
     if "host" not in claim.signed_headers:
         raise InvalidSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization header.")
     for name, _ in headers.fields:
@@ -177,8 +180,9 @@ def _basic_iso(when: str) -> str:
     if _BASIC_ISO.fullmatch(when):
         return when
     try:
-        return parsedate_to_datetime(when).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    except ValueError:
+        moment = parsedate_to_datetime(when)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    except (ValueError, OverflowError):
         raise IncompleteSignature(
             f"Date must be in ISO-8601 'basic format'. Got '{when[:64]}'. See http://en.wikipedia.org/wiki/ISO_8601"
         ) from None
@@ -253,7 +257,8 @@ def canonical_requests(claim: Claim, method: str, target: str, headers: Headers,
 
     The path is normalised before it is encoded; the Go SDK leaves dots and double slashes as they
     are. The query is decoded and encoded anew; botocore signs the pairs as they stand in the URL.
-    Each form stands for exactly one request, so that accepting both opens nothing.
+    Requests that share a form mean the same: routes are found by the normalised path, and the query is
+    decoded alike. So accepting each of them opens nothing.
     """
     path, _, query = target.partition("?")
     pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
@@ -265,7 +270,7 @@ def canonical_requests(claim: Claim, method: str, target: str, headers: Headers,
             values[name].append(_folded(value))
     head = "".join([f"{name}:{','.join(values[name])}\n" for name in claim.signed_headers])
     tail = f"{head}\n{';'.join(claim.signed_headers)}\n{payload}"
-    for its_path in _distinct(_encode_path(_normalise(path)), _encode_path(path or "/")):
+    for its_path in _distinct(_encode_path(normalise(path)), _encode_path(path or "/")):
         for its_query in _distinct(_join(_encode_pairs(pairs)), _join(pairs)):
             yield f"{method}\n{its_path}\n{its_query}\n{tail}"
 
@@ -277,18 +282,6 @@ def _distinct(first: str, second: str) -> tuple[str, ...]:
 def _encode_path(path: str) -> str:
     """Every service but S3 encodes the path as it was sent once more."""
     return quote(path, safe="/-_.~", encoding="latin-1")
-
-
-def _normalise(path: str) -> str:
-    if "//" not in path and "/." not in path:
-        return path or "/"
-    kept: list[str] = []
-    for segment in path.split("/"):
-        if segment == "..":
-            del kept[-1:]
-        elif segment not in {"", "."}:
-            kept.append(segment)
-    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
 
 
 def _encode_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

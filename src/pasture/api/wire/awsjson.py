@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from botocore.model import ServiceModel
+from botocore.model import ServiceModel, StructureShape
 
+from pasture.api.wire.eventstream import EVENT_STREAM, event_stream, with_initial_response
 from pasture.api.wire.faults import Faults
 from pasture.api.wire.parsing import Parsers, decode_json
 from pasture.api.wire.protocol import Found
@@ -25,6 +26,11 @@ class AwsJson:
 
     def prepare(self, operation: str) -> None:
         self._validator(operation)
+        model = self._model.operation_model(operation)
+        if model.input_shape is not None:
+            self._parsers.structure(model.input_shape)
+        if model.output_shape is not None:
+            self._renderers.structure(model.output_shape)
 
     def find(self, request: Request) -> Found:
         operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
@@ -52,7 +58,13 @@ class AwsJson:
         shape = self._model.operation_model(operation).output_shape
         if shape is None:
             return Response(200, headers)
-        return Response(200, headers, encode_json(self._renderers.structure(shape)(output)))
+        content = self._renderers.structure(shape)(output)
+        for name, member in shape.members.items():
+            if isinstance(member, StructureShape) and member.serialization.get("eventstream"):
+                events = event_stream(member)(output[name])
+                headers["Content-Type"] = EVENT_STREAM
+                return Response(200, headers, with_initial_response(content, events))
+        return Response(200, headers, encode_json(content))
 
     def error(self, error: ApiError, request_id: str) -> Response:
         return aws_json_error(error, request_id, self._faults, self._content_type)

@@ -14,7 +14,7 @@ from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import base64_text
 from pasture.api.wire.timestamps import ISO8601, format_timestamp
 from pasture.api.wire.validation import Validator
-from pasture.domain.errors import ApiError, UnknownOperation
+from pasture.domain.errors import ApiError, RequestEntityTooLarge, UnknownOperation
 from pasture.http.message import Request, Response
 
 # What the other protocols call otherwise. Source: "Common Errors" in the STS API reference.
@@ -28,6 +28,8 @@ _CODES = {
     "ServiceException": "InternalFailure",
     "AccessDeniedException": "AccessDenied",
 }
+# The largest form is a policy of STS; a larger one would keep the event loop busy before it is known who sent it.
+_FORM_BYTES = 128 * 1024
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -89,6 +91,8 @@ def aws_query_error(error: ApiError, request_id: str, faults: Faults | None = No
 def read_form(request: Request) -> dict[str, str]:
     """The body's form, or the query when the call is a GET (presigned calls are)."""
     pairs = request.query if "?" in request.target else []
+    if len(request.body) > _FORM_BYTES:
+        raise RequestEntityTooLarge(f"Request must be smaller than {_FORM_BYTES} bytes")
     if request.body:
         pairs = [*pairs, *parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)]
     return dict(pairs)

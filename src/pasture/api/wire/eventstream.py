@@ -13,6 +13,8 @@ from botocore.model import Shape, StructureShape
 
 from pasture.api.wire.rendering import Renderers, encode_json
 
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+
 _STRING = 7
 
 
@@ -40,10 +42,22 @@ def event_stream(shape: StructureShape) -> Callable[[AsyncIterator[dict[str, Any
     return encode
 
 
+async def with_initial_response(fields: Any, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What the JSON protocols send first: the members of the answer that are not the stream."""
+    headers = {**_event_headers("initial-response"), ":content-type": "application/json"}
+    yield encode_message(headers, encode_json(fields))
+    async for event in events:
+        yield event
+
+
+def _event_headers(name: str) -> dict[str, str]:
+    return {":message-type": "event", ":event-type": name}
+
+
 def _event(name: str, shape: Shape) -> Callable[[dict[str, Any]], bytes]:
     if not isinstance(shape, StructureShape):
         raise TypeError(f"the event {name} is not a structure")
-    headers = {":message-type": "event", ":event-type": name}
+    headers = _event_headers(name)
     for member, its_shape in shape.members.items():
         if its_shape.serialization.get("eventpayload"):
             raw = {**headers, ":content-type": "application/octet-stream"}

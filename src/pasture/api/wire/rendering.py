@@ -56,7 +56,7 @@ class Renderers:
         if only is None:
             self._structures[shape.name] = render
         for name, member in shape.members.items():
-            if only is None or name in only:
+            if (only is None or name in only) and not member.serialization.get("eventstream"):
                 fields.append((name, json_name(name, member), self.of(member)))
         return render
 

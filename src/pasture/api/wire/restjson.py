@@ -6,9 +6,9 @@ from typing import Any
 
 from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from pasture.api.wire.eventstream import event_stream
+from pasture.api.wire.eventstream import EVENT_STREAM, event_stream
 from pasture.api.wire.faults import Faults
-from pasture.api.wire.parsing import Parse, Parsers, SerializationError, decode_json, text_parser
+from pasture.api.wire.parsing import Parse, Parsers, decode_json, text_parser
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import Render, Renderers, encode_json
 from pasture.api.wire.routes import Match, Routes
@@ -18,7 +18,6 @@ from pasture.domain.errors import ApiError, UnknownOperation
 from pasture.http.message import Request, Response
 
 JSON = "application/json"
-EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 Query = list[tuple[str, str]]
 
@@ -208,6 +207,3 @@ def _header_text(member: Shape) -> Callable[[Any], str]:
     if member.type_name == "boolean":
         return lambda value: "true" if value else "false"
     return str
-
-
-__all__ = ["RestJson", "SerializationError", "rest_json_error"]

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, unquote
 
 from botocore.model import ServiceModel
 
+from pasture.api.wire.paths import normalise
+
 
 @dataclass(slots=True)
 class _Node:
@@ -42,11 +44,11 @@ class Routes:
     def find(self, method: str, raw_path: str, query: list[tuple[str, str]]) -> Match | None:
         node = self._root
         values: list[str] = []
-        for segment in raw_path.strip("/").split("/"):
+        for segment in normalise(raw_path).strip("/").split("/"):
             literal = node.literals.get(segment)
             if literal is not None:
                 node = literal
-            elif node.label is not None and segment:
+            elif node.label is not None:
                 values.append(unquote(segment))
                 node = node.label
             else:

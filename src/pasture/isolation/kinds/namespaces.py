@@ -24,6 +24,7 @@ class NamespaceIsolation:
         # Where groups were made, for a start that finds itself elsewhere in the hierarchy.
         self._roots_file = run_directory / "cgroups.json"
         self._owner = owner
+        self._hierarchy: cgroups.Hierarchy | None = None
         self._launcher: Launcher | None = None
         self._launching = asyncio.Lock()
         self._warnings: Sequence[str] = ()
@@ -48,7 +49,7 @@ class NamespaceIsolation:
             raise SandboxError(f"the sandbox id {spec.id!r} is in use, or not of letters, digits and hyphens.")
         launcher = await self._living_launcher()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        box = self._boxes[spec.id] = Box(spec.id, ours, self._removed)
+        box = self._boxes[spec.id] = Box(spec.id, ours, lambda: self._removed(spec.id))
         try:
             with theirs:
                 created = await launcher.create(spec, theirs)
@@ -67,6 +68,9 @@ class NamespaceIsolation:
             if self._launcher is not None:
                 await self._launcher.close()
                 self._launcher = None
+        if self._hierarchy is not None:
+            await asyncio.to_thread(self._hierarchy.clear)
+            await asyncio.to_thread(self._hierarchy.remove)
         self._roots_file.unlink(missing_ok=True)
 
     async def _living_launcher(self) -> Launcher:
@@ -74,22 +78,26 @@ class NamespaceIsolation:
             if not self._is_open:
                 raise SandboxError("the isolation is not open.")
             if self._launcher is not None and not self._launcher.is_alive:
-                await self._launcher.close()
+                await self._bury(self._launcher)
                 self._launcher = None
             if self._launcher is None:
                 self._launcher, self._warnings, roots = await launch(self._directory, self._owner)
                 self._roots_file.write_text(json.dumps(roots))
             return self._launcher
 
-    def _removed(self, box: Box) -> None:
-        self._boxes.pop(box.id, None)
-        if self._launcher is not None:
-            self._launcher.forget(box.id)
+    async def _bury(self, launcher: Launcher) -> None:
+        """One that has died: its boxes died with it, and their groups are named after it."""
+        await launcher.close()
+        if self._hierarchy is not None:
+            await asyncio.to_thread(self._hierarchy.clear, f"{launcher.pid}-")
+
+    def _removed(self, box: str) -> None:
+        self._boxes.pop(box, None)
 
     def _clear(self) -> None:
         """What an earlier session of this data directory left: its groups, wherever it had them, with all that runs in them."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        hierarchy = limits.find(self._owner)
+        hierarchy = self._hierarchy = limits.find(self._owner)
         hierarchy.clear()
         with suppress(FileNotFoundError):
             roots = json.loads(self._roots_file.read_text())

@@ -4,7 +4,7 @@ import os
 import time
 
 from .cgroups import Group, Hierarchy, Limits, Place, counter, read, write, write_if_there
-from .failure import step
+from .failure import StepFailed, step
 
 _WANTED = ("memory", "cpu", "pids", "freezer")
 _PERIOD_MICROSECONDS = 100_000
@@ -15,17 +15,16 @@ _FREEZE_SECONDS = 2.0
 class GroupV1(Group):
     version = 1
 
-    def make(self, limits: Limits) -> None:
+    def make(self) -> None:
         try:
             for directory in self.directories.values():
                 with step(f"make the cgroup {directory}"):
                     os.mkdir(directory)
-            self._limit(limits)
-        except Exception:
+        except StepFailed:
             self.remove()
             raise
 
-    def _limit(self, limits: Limits) -> None:
+    def limit(self, limits: Limits) -> None:
         if memory := self.directories.get("memory"):
             with step(f"limit the memory of {memory} to {limits.memory_bytes} bytes"):
                 write(memory + "/memory.limit_in_bytes", str(limits.memory_bytes))
@@ -75,7 +74,7 @@ def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
     own = {name: place.own for place in places for name in place.controllers if name in _WANTED}
     if "memory" not in own:
         return None
-    roots = {name: os.path.join(own[name], f"pasture-{owner}") for name in _WANTED if name in own}
+    roots = {name: f"{own[name]}/pasture-{owner}" for name in _WANTED if name in own}
     try:
         for root in roots.values():
             os.makedirs(root, exist_ok=True)

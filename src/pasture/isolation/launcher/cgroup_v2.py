@@ -21,21 +21,19 @@ class GroupV2(Group):
     def _directory(self) -> str:
         return self.directories[""]
 
-    def make(self, limits: Limits) -> None:
+    def make(self) -> None:
+        with step(f"make the cgroup {self._directory}"):
+            os.mkdir(self._directory)
+
+    def limit(self, limits: Limits) -> None:
         directory = self._directory
-        with step(f"make the cgroup {directory}"):
-            os.mkdir(directory)
         quota = max(int(limits.cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
-        try:
-            with step(f"limit what {directory} may use"):
-                # A file that is not there belongs to a controller that is not: `find` has said so.
-                write_if_there(directory + "/memory.max", str(limits.memory_bytes))
-                write_if_there(directory + "/memory.swap.max", "0")
-                write_if_there(directory + "/pids.max", str(limits.processes))
-                write_if_there(directory + "/cpu.max", f"{quota} {_PERIOD_MICROSECONDS}")
-        except Exception:
-            self.remove()
-            raise
+        with step(f"limit what {directory} may use"):
+            # A file that is not there belongs to a controller that is not: `find` has said so.
+            write_if_there(directory + "/memory.max", str(limits.memory_bytes))
+            write_if_there(directory + "/memory.swap.max", "0")
+            write_if_there(directory + "/pids.max", str(limits.processes))
+            write_if_there(directory + "/cpu.max", f"{quota} {_PERIOD_MICROSECONDS}")
 
     def descriptor(self) -> "int | None":
         with step(f"open the cgroup {self._directory}"):
@@ -77,7 +75,7 @@ def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
         return None
     best: tuple[str, list[str]] | None = None
     for parent in _upwards(place.own, place.mount):
-        root = os.path.join(parent, f"pasture-{owner}")
+        root = f"{parent}/pasture-{owner}"
         missing = _prepare(parent, root, place.own)
         if missing is None:
             continue

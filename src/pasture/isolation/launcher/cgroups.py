@@ -36,8 +36,11 @@ class Group:
     def __init__(self, directories: "dict[str, str]") -> None:
         self.directories = directories
 
-    def make(self, limits: Limits) -> None:
-        """Make it and write its limits. Raises StepFailed, and leaves nothing then."""
+    def make(self) -> None:
+        """Raises StepFailed, and leaves nothing then."""
+
+    def limit(self, limits: Limits) -> None:
+        """Raises StepFailed."""
 
     def descriptor(self) -> "int | None":
         """Of a directory that a process can be cloned into; the caller closes it."""
@@ -91,13 +94,14 @@ class Hierarchy:
         self.warnings = warnings
 
     def group(self, box: str) -> Group:
-        return self.kind({name: os.path.join(root, box) for name, root in self.roots.items()})
+        return self.kind({name: f"{root}/{box}" for name, root in self.roots.items()})
 
-    def clear(self) -> None:
-        """Kill and remove every group here: what is left of a session that crashed."""
+    def clear(self, prefix: str = "") -> None:
+        """Kill and remove every group here, or those with this prefix: what is left of a crash."""
         boxes = {entry.name for root in self.roots.values() for entry in _subdirectories(root)}
         for box in boxes:
-            self.group(box).remove()
+            if box.startswith(prefix):
+                self.group(box).remove()
 
     def remove(self) -> None:
         """Give back the roots too, when nothing is in them."""

@@ -1,5 +1,6 @@
 """Pid 1 of a box: makes the box from the inside, then starts, signals, kills and reaps programs as the server says.
 
+It is cloned before it is asked for, so that whoever wants a box waits for little.
 It keeps just the capabilities for that and never executes anything. When the server is
 gone it ends, and the kernel ends the rest of the box with it.
 """
@@ -19,33 +20,68 @@ from .template import Template
 
 
 @dataclass(frozen=True)
-class Box:
-    """Everything that the launcher knows of a box to be made."""
+class Blank:
+    """A box before it is known what it is for."""
 
-    request: BoxRequest
     template: Template
     group: Group
     user: namespaces.User
     rootless: bool
 
 
-def run(box: Box, control: socket.socket) -> None:
-    """In the cloned process. Never returns."""
+def run(blank: Blank, orders: socket.socket) -> None:
+    """In the cloned process: get everything ready that every box has, wait for the order, become that box. Never returns."""
     code = 1
     try:
-        listener, address = _make(box, control)
-        allowance = programs.Allowance(box.user, box.request.open_files, box.request.processes)
-        init = Init(control, allowance)
-        protocol.send(control, {"op": "ready", "address": address}, (listener.fileno(),))
-        listener.close()
-        init.serve()
-        code = 0
-    except StepFailed as error:
-        _report(control, str(error))
-    except BaseException as error:  # noqa: BLE001  nothing may get past the clone
-        _report(control, f"the box's init failed: {error!r}.")
+        made = _prepare(blank, orders.fileno())
+        received = protocol.receive(orders)
+        if received is not None:
+            orders.close()
+            message, (control,) = received
+            _become(blank, made, BoxRequest(**message), socket.socket(fileno=control))
+            code = 0
     finally:
         os._exit(code)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    listener: socket.socket
+    address: str
+
+
+def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
+    """A failure is kept, for whoever asks for the box."""
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # A signal without a handler does not reach a pid 1; Python's handler for this one would be one.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _close_all_but(kept)
+        blank.group.enter()
+        namespaces.settle(rootless=blank.rootless)
+        root.lay(blank.template, blank.template.identity(blank.user.uid, blank.user.gid))
+        return Prepared(*network.listen())
+    except Exception as error:  # noqa: BLE001  it is reported by `_become`
+        return error
+
+
+def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, control: socket.socket) -> None:
+    try:
+        if isinstance(made, Exception):
+            raise made
+        root.furnish(blank.template, request.mounts, request.tmp_bytes)
+        with step(f"set the host name {request.hostname!r}"):
+            socket.sethostname(request.hostname)
+        root.enter(blank.template)
+        credentials.restrict_init()
+        init = Init(control, programs.Allowance(blank.user, request.open_files, request.processes))
+        protocol.send(control, {"op": "ready", "address": made.address}, (made.listener.fileno(),))
+        made.listener.close()
+        init.serve()
+    except StepFailed as error:
+        _report(control, str(error))
+    except Exception as error:  # noqa: BLE001  there is nobody else to tell
+        _report(control, f"the box's init failed: {error!r}.")
 
 
 def _report(control: socket.socket, reason: str) -> None:
@@ -53,27 +89,12 @@ def _report(control: socket.socket, reason: str) -> None:
         protocol.send(control, {"op": "failed", "reason": reason})
 
 
-def _make(box: Box, control: socket.socket) -> "tuple[socket.socket, str]":
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _close_all_but(control.fileno())
-    box.group.enter()
-    namespaces.settle(rootless=box.rootless)
-    # A signal without a handler does not reach a pid 1; Python's handler for this one would be one.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    identity = box.template.identity(box.user.uid, box.user.gid)
-    root.enter(box.template, box.request.mounts, box.request.tmp_bytes, identity)
-    with step(f"set the host name {box.request.hostname!r}"):
-        socket.sethostname(box.request.hostname)
-    made = network.listen()
-    credentials.restrict_init()
-    return made
-
-
 def _close_all_but(kept: int) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard, inheritable=False)
-    os.closerange(3, kept)
+    if kept > 3:
+        os.closerange(3, kept)
     os.closerange(kept + 1, 1 << 20)
 
 

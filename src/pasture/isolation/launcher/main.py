@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from . import cgroups, init, limits, namespaces, protocol
 from .failure import StepFailed
@@ -15,15 +15,27 @@ from .protocol import BoxRequest, Message
 from .template import Template
 
 
+# Long enough for whoever asked for a box to have the processor to himself first.
+_IDLE_MILLISECONDS = 10
+
+
 @dataclass(frozen=True)
 class Running:
+    """A box, or the blank one that waits for its order at the other end of `orders`."""
+
     pid: int
+    pidfd: int
     group: cgroups.Group
     user: namespaces.User
+    orders: socket.socket
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+        self.orders.close()
 
 
 class Launcher:
-    """Mutable state: the boxes whose groups the server has not yet taken back, by their names."""
+    """Mutable state: one blank box in stock, the boxes that live, and the groups that the server has not yet removed."""
 
     def __init__(self, channel: socket.socket, directory: str, owner: str) -> None:
         self._channel = channel
@@ -32,8 +44,10 @@ class Launcher:
         self._users = namespaces.Users(owner, rootless=self._rootless)
         self._template = Template(directory)
         self._template.build()
-        self._boxes: dict[str, Running] = {}
-        self._living: dict[int, Running] = {}
+        self._number = 0
+        self._blank: Running | None = None
+        self._living: dict[int, namespaces.User] = {}
+        self._groups: dict[int, cgroups.Group] = {}
         self._wake, self._woken = socket.socketpair()
 
     def serve(self) -> None:
@@ -48,7 +62,9 @@ class Launcher:
         poll.register(self._channel, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(_IDLE_MILLISECONDS if self._blank is None else None)}
+            if not ready:
+                self._stock()
             self._reap()
             if self._channel.fileno() in ready:
                 received = protocol.receive(self._channel)
@@ -58,15 +74,14 @@ class Launcher:
 
     def close(self) -> None:
         """Kill every box and remove its group."""
-        for box in self._living.values():
-            os.kill(box.pid, signal.SIGKILL)
-        for running in self._boxes.values():
-            running.group.thaw()
-        for box in self._living.values():
-            os.waitpid(box.pid, 0)
-        for running in self._boxes.values():
-            running.group.remove()
-        self._hierarchy.remove()
+        for pid in self._living:
+            os.kill(pid, signal.SIGKILL)
+        for group in self._groups.values():
+            group.thaw()
+        for pid in self._living:
+            os.waitpid(pid, 0)
+        for group in self._groups.values():
+            group.remove()
 
     def _listen_for_ends(self) -> None:
         self._wake.setblocking(False)
@@ -75,50 +90,56 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def _obey(self, message: Message, descriptors: "list[int]") -> None:
-        if message["op"] == "forget":
-            self._boxes.pop(message["id"], None)
-            return
-        serial = message["serial"]
         try:
-            pid, pidfd, group = self._create(BoxRequest(**message["box"]), descriptors[0])
+            if message["op"] == "forget":
+                self._groups.pop(message["pid"], None)
+            else:
+                self._create(message["serial"], BoxRequest(**message["box"]), descriptors[0])
+        finally:
+            protocol.close_all(descriptors)
+
+    def _create(self, serial: int, request: BoxRequest, control: int) -> None:
+        try:
+            box, self._blank = self._blank or self._clone(), None
+            # One more than programs may be: the box's init is in the group as well.
+            box.group.limit(cgroups.Limits(request.memory_bytes, request.cpus, request.processes + 1))
         except StepFailed as error:
             protocol.send(self._channel, {"op": "failed", "serial": serial, "reason": str(error)})
             return
-        finally:
-            protocol.close_all(descriptors)
-        reply = {"op": "created", "serial": serial, "pid": pid, "cgroup": group.to_message()}
-        protocol.send(self._channel, reply, (pidfd,))
-        os.close(pidfd)
+        with suppress(BrokenPipeError):  # it has died: the server sees it at the control socket
+            protocol.send(box.orders, asdict(request), (control,))
+        reply = {"op": "created", "serial": serial, "pid": box.pid, "cgroup": box.group.to_message()}
+        protocol.send(self._channel, reply, (box.pidfd,))
+        box.close()
 
-    def _create(self, request: BoxRequest, control: int) -> "tuple[int, int, cgroups.Group]":
-        group = self._hierarchy.group(request.id)
-        # One more than programs may be: the box's init is in the group as well.
-        group.make(cgroups.Limits(request.memory_bytes, request.cpus, request.processes + 1))
+    def _stock(self) -> None:
+        with suppress(StepFailed):  # it is tried again, and reported, when a box is asked for
+            self._blank = self._clone()
+
+    def _clone(self) -> Running:
+        self._number += 1
+        group = self._hierarchy.group(f"{os.getpid()}-{self._number}")
+        group.make()
         user = self._users.take()
-        try:
-            pid, pidfd = self._clone(request, control, group, user)
-        except StepFailed:
-            self._users.give_back(user)
-            group.remove()
-            raise
-        running = Running(pid, group, user)
-        self._boxes[request.id] = self._living[pid] = running
-        return pid, pidfd, group
-
-    def _clone(
-        self, request: BoxRequest, control: int, group: cgroups.Group, user: namespaces.User
-    ) -> "tuple[int, int]":
         self._template.identity(user.uid, user.gid)
+        orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         directory = group.descriptor()
         try:
             pid, pidfd = namespaces.clone_box(rootless=self._rootless, cgroup=directory)
             if pid == 0:
-                box = init.Box(request, self._template, group, user, self._rootless)
-                init.run(box, socket.socket(fileno=control))
-            return pid, pidfd
+                init.run(init.Blank(self._template, group, user, self._rootless), theirs)
+        except StepFailed:
+            orders.close()
+            self._users.give_back(user)
+            group.remove()
+            raise
         finally:
+            theirs.close()
             if directory is not None:
                 os.close(directory)
+        self._living[pid] = user
+        self._groups[pid] = group
+        return Running(pid, pidfd, group, user, orders)
 
     def _reap(self) -> None:
         with suppress(BlockingIOError):
@@ -128,7 +149,11 @@ class Launcher:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            self._users.give_back(self._living.pop(pid).user)
+            self._users.give_back(self._living.pop(pid))
+            if self._blank is not None and self._blank.pid == pid:
+                self._blank.close()
+                self._groups.pop(pid).remove()
+                self._blank = None
 
 
 def main(descriptor: int, directory: str, owner: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import asdict
 
 from . import cgroups, init, namespaces, protocol
 from .failure import StepFailed
@@ -28,12 +29,14 @@ def _try(directory: str) -> str:
     template = Template(directory)
     template.build()
     user = namespaces.Users("probe", rootless=rootless).take()
-    request = BoxRequest("probe", [], 0, _MEGABYTE, 0, 64, 64, "probe")
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid, _ = namespaces.clone_box(rootless=rootless, cgroup=None)
     if pid == 0:
-        init.run(init.Box(request, template, cgroups.Group({}), user, rootless), theirs)
+        init.run(init.Blank(template, cgroups.Group({}), user, rootless), theirs)
     theirs.close()
+    ours, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    protocol.send(orders, asdict(BoxRequest("probe", [], 0, _MEGABYTE, 0, 64, 64, "probe")), (control.fileno(),))
+    control.close()
     received = protocol.receive(ours)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

@@ -16,34 +16,44 @@ _PROC_DIRECTORIES = ("acpi", "asound", "scsi")
 _PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 
-def enter(template: Template, mounts: "list[tuple[str, str]]", tmp_bytes: int, identity: "tuple[str, str]") -> None:
-    """In the box's own mount and pid namespaces: make its root and move into it."""
+def lay(template: Template, identity: "tuple[str, str]") -> None:
+    """What every box has, whatever it is for: the shared parts, the names of its user, /proc."""
     root = template.box_root
-    with step("separate the box's mounts from the launcher's"):
-        syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     with step("mount the root of the box"):
         syscalls.mount("root", root, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=1m")
     _shared(template, root)
     for source, name in zip(identity, ("passwd", "group"), strict=True):
-        _bind(source, os.path.join(root, "etc", name))
-    _own(mounts, template, root)
-    _tmp(root, tmp_bytes)
+        with step(f"mount /etc/{name} of the box"):
+            _bind(source, f"{root}/etc/{name}")
     _proc(template, root)
+
+
+def furnish(template: Template, mounts: "list[tuple[str, str]]", tmp_bytes: int) -> None:
+    """What this box has: its mounts, its /tmp."""
+    _own(mounts, template, template.box_root)
+    _tmp(template.box_root, tmp_bytes)
+
+
+def enter(template: Template) -> None:
+    """Make it the root, for good."""
+    root = template.box_root
     with step("make the root of the box read-only"):
         syscalls.mount_attributes(root, _READ_ONLY)
     _pivot(root)
+    with step("separate the box's mounts from the host's"):
+        syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 
 def _shared(template: Template, root: str) -> None:
     for name in _DIRECTORIES:
-        os.mkdir(os.path.join(root, name))
+        os.mkdir(f"{root}/{name}")
     for name, target in template.links.items():
-        os.symlink(target, os.path.join(root, name))
+        os.symlink(target, f"{root}/{name}")
     for name in template.system:
-        target = os.path.join(root, name)
+        target = f"{root}/{name}"
         os.mkdir(target)
         with step(f"mount /{name} of the box"):
-            syscalls.mount(os.path.join(template.directory, name), target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+            syscalls.mount(f"{template.directory}/{name}", target, flags=syscalls.MS_BIND | syscalls.MS_REC)
 
 
 def _own(mounts: "list[tuple[str, str]]", template: Template, root: str) -> None:
@@ -79,19 +89,19 @@ def _bind(source: str, target: str) -> None:
 def _tmp(root: str, size: int) -> None:
     with step(f"mount /tmp of the box with {size} bytes"):
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
-        syscalls.mount("tmp", os.path.join(root, "tmp"), "tmpfs", flags, f"mode=1777,size={size}")
+        syscalls.mount("tmp", f"{root}/tmp", "tmpfs", flags, f"mode=1777,size={size}")
 
 
 def _proc(template: Template, root: str) -> None:
-    proc = os.path.join(root, "proc")
+    proc = f"{root}/proc"
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     with step("mount /proc of the box", {1: "A container that hides parts of /proc forbids this to user namespaces."}):
         syscalls.mount("proc", proc, "proc", flags, "hidepid=2")
-    masks = [(name, os.path.join(root, "dev/null")) for name in _PROC_FILES]
+    masks = [(name, f"{root}/dev/null") for name in _PROC_FILES]
     masks += [(name, template.empty) for name in _PROC_DIRECTORIES]
-    masks += [(name, os.path.join(proc, name)) for name in _PROC_READ_ONLY]
+    masks += [(name, f"{proc}/{name}") for name in _PROC_READ_ONLY]
     for name, source in masks:
-        target = os.path.join(proc, name)
+        target = f"{proc}/{name}"
         if os.path.exists(target):
             with step(f"close /proc/{name} of the box"):
                 syscalls.mount(source, target, flags=syscalls.MS_BIND)

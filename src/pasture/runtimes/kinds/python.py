@@ -40,6 +40,7 @@ class PythonFamily:
 
     def __init__(self, cache: Path, *, pip: Path | None = None, home: Path | None = None) -> None:
         self._cache = cache
+        self._empty = cache / "empty"
         self._pip = pip or Path(sys.executable)
         self._home = home or Path.home()
         self._found: dict[str, Interpreter] | None = None
@@ -61,7 +62,7 @@ class PythonFamily:
 
     def find(self, identifier: str) -> InstalledRuntime | None:
         found = self._interpreters().get(identifier)
-        if found is None or not self._packages(found).is_dir():
+        if found is None or not self._packages(found).is_dir() or not self._empty.is_dir():
             return None
         return self._installed(identifier, found)
 
@@ -73,6 +74,7 @@ class PythonFamily:
                 "(from the distribution, pyenv or uv) and start Pasture again."
             )
         with _locked(self._cache / f"{identifier}.lock"):
+            self._empty.mkdir(mode=0o755, exist_ok=True)
             if not self._packages(found).is_dir():
                 self._fill(found)
         return self._installed(identifier, found)
@@ -113,8 +115,7 @@ class PythonFamily:
         else:
             masked = [f"{LANG}/{lib}"] if (interpreter.prefix / lib).is_dir() else []
             lang = [Mount(interpreter.prefix, LANG)]
-        empty = self._cache / "empty"
-        masks = [Mount(empty, path) for path in masked]
+        masks = [Mount(self._empty, path) for path in masked]
         return (*lang, *masks, Mount(self._packages(interpreter), RUNTIME))
 
     # Making it ready...
@@ -129,10 +130,7 @@ class PythonFamily:
             self._run_pip(interpreter, making)
             shutil.copyfile(python_bootstrap.__file__, making / "bootstrap.py")
             _compile(interpreter, making)
-            empty = self._cache / "empty"
-            empty.mkdir(exist_ok=True)
             _let_everyone_read(making)
-            _let_everyone_read(empty)
             os.sync()  # once per runtime: a directory with the final name is whole, even after a power cut
             making.rename(final)
         finally:

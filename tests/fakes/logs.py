@@ -1,0 +1,16 @@
+"""A log stream that keeps what is written to it."""
+
+from pasture.logs.spec import LogEvent
+
+
+class RecordingWriter:
+    def __init__(self) -> None:
+        self.events: list[LogEvent] = []
+
+    def write(self, timestamp: int, message: str) -> None:
+        self.events.append(LogEvent(timestamp, message))
+
+    @property
+    def lines(self) -> list[str]:
+        """Without their ends."""
+        return [event.message.rstrip("\t\n") for event in self.events]

@@ -1,0 +1,41 @@
+"""Namespaced sandboxes for these tests; skipped, with the reason, where they cannot be."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pasture.isolation.kinds import open_kind, why_no_namespaces
+from pasture.isolation.launcher import limits
+from pasture.isolation.spec import Isolation
+
+OWNER = f"linux-{os.getpid()}"
+
+
+def skip_without_namespaces() -> None:
+    if sys.platform != "linux":
+        pytest.skip("namespaces are Linux's")
+    if why := why_no_namespaces():
+        pytest.skip(why)
+
+
+def skip_without_limits() -> None:
+    """For what only cgroups can do."""
+    skip_without_namespaces()
+    hierarchy = limits.find(OWNER)
+    hierarchy.remove()
+    if hierarchy.warnings:
+        pytest.skip(hierarchy.warnings[0])
+
+
+@asynccontextmanager
+async def opened(directory: Path, owner: str = OWNER) -> AsyncIterator[Isolation]:
+    isolation = open_kind("namespaces", run_directory=directory, owner=owner)
+    await isolation.open()
+    try:
+        yield isolation
+    finally:
+        await isolation.close()

@@ -1,0 +1,195 @@
+"""Nothing is left: no process, cgroup, mount or descriptor, whoever was killed."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from contracts.isolation_programs import box, program, shell
+from linux.box_fixtures import OWNER, opened, skip_without_namespaces
+
+from pasture.isolation.launcher import limits
+from pasture.isolation.spec import Exit, Isolation, Process, Sandbox
+
+
+@pytest.fixture(autouse=True)
+def _only_with_namespaces() -> Iterator[None]:
+    skip_without_namespaces()
+    yield
+    limits.find(OWNER).remove()  # `groups` makes it
+
+
+def groups(owner: str = OWNER) -> set[str]:
+    """Names of the boxes that have a cgroup."""
+    hierarchy = limits.find(owner)
+    found = {entry.name for root in hierarchy.roots.values() for entry in os.scandir(root) if entry.is_dir()}
+    return found
+
+
+def children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def launcher_pid() -> int:
+    (pid,) = children(os.getpid())
+    return pid
+
+
+async def sleeper(sandbox: Sandbox) -> Process:
+    with open(os.devnull, "wb") as null:
+        return await sandbox.start(program(sandbox, "/bin/sleep", "1000", stdout=null.fileno()))
+
+
+async def test_fifty_boxes_leave_no_process_cgroup_mount_or_descriptor(tmp_path: Path) -> None:
+    mounts = Path("/proc/self/mounts").read_text()
+    async with opened(tmp_path) as isolation:
+        await (await isolation.create(box("warm-up"))).destroy()
+        launcher = launcher_pid()
+        before = len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{launcher}/fd"))
+        for n in range(50):
+            sandbox = await isolation.create(box(f"box-{n}"))
+            assert await shell(sandbox, "echo fine") == (Exit(0), "fine\n")
+            await sandbox.destroy()
+        # One blank box may be in stock, with its cgroup, its pidfd and its socket.
+        await until(lambda: len(children(launcher)) <= 1)
+        await until(lambda: len(groups()) <= 1)
+        await until(lambda: len(os.listdir(f"/proc/{launcher}/fd")) <= before[1] + 2)
+        assert len(os.listdir("/proc/self/fd")) == before[0]
+        assert Path("/proc/self/mounts").read_text() == mounts
+    assert groups() == set()
+    assert is_gone(launcher)
+
+
+async def test_when_the_launcher_is_killed_its_boxes_are_gone_and_new_ones_work(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        sandbox = await isolation.create(box("one"))
+        process = await sleeper(sandbox)
+        pids = sandbox.pids()
+        os.kill(launcher_pid(), signal.SIGKILL)
+        assert await process.wait() == Exit(None, signal.SIGKILL)
+        await until(lambda: all(is_gone(pid) for pid in pids))
+        assert await shell(await isolation.create(box("two")), "echo fine") == (Exit(0), "fine\n")
+        await sandbox.destroy()
+    assert groups() == set()
+
+
+async def test_when_the_server_is_killed_launcher_and_boxes_go_and_the_next_start_clears_up(tmp_path: Path) -> None:
+    server = _Server(tmp_path)
+    pids = server.pids
+    server.kill()
+    await until(lambda: all(is_gone(pid) for pid in pids))
+    async with opened(tmp_path):
+        pass
+    assert groups() == set()
+
+
+async def test_when_server_and_launcher_are_killed_the_next_start_clears_up(tmp_path: Path) -> None:
+    server = _Server(tmp_path)
+    os.kill(server.launcher, signal.SIGKILL)
+    server.kill()
+    await until(lambda: all(is_gone(pid) for pid in server.pids))
+    assert groups() or not limits.find(OWNER).roots
+    async with opened(tmp_path) as isolation:
+        # The new launcher's own blank box, at most.
+        assert len(groups()) <= 1
+        assert await shell(await isolation.create(box("one")), "echo fine") == (Exit(0), "fine\n")
+    assert groups() == set()
+
+
+async def test_a_start_leaves_the_boxes_of_another_server_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path / "first", f"{OWNER}-first") as first:
+        process = await sleeper(await first.create(box("one")))
+        async with opened(tmp_path / "second", f"{OWNER}-second"):
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == Exit(None, signal.SIGTERM)
+
+
+async def test_a_creation_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        for turn in range(20):
+            creating = asyncio.create_task(isolation.create(box("cancelled")))
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            creating.cancel()
+            await asyncio.gather(creating, return_exceptions=True)
+            if not creating.cancelled():
+                await creating.result().destroy()
+        await until(lambda: len(groups()) <= 1)
+        await until(lambda: len(children(launcher_pid())) <= 1)
+
+
+async def test_what_daemonised_itself_ends_with_its_box(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        sandbox = await isolation.create(box("one"))
+        await shell(sandbox, "setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 &")
+        await until(lambda: len(sandbox.pids()) >= 3)
+        pids = sandbox.pids()
+        await sandbox.destroy()
+        assert [pid for pid in pids if not is_gone(pid)] == []
+
+
+async def test_an_init_that_dies_takes_its_box_with_it_and_says_so(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        sandbox = await isolation.create(box("one"))
+        process = await sleeper(sandbox)
+        os.kill(min(sandbox.pids()), signal.SIGKILL)
+        assert await process.wait() == Exit(None, signal.SIGKILL)
+        await sandbox.destroy()
+
+
+async def test_boxes_are_made_while_the_descriptors_of_the_launcher_are_many(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        boxes = [await isolation.create(box(f"box-{n}")) for n in range(40)]
+        assert await shell(boxes[-1], "echo fine") == (Exit(0), "fine\n")
+
+
+class _Server:
+    """A server process with one box in which something runs."""
+
+    def __init__(self, directory: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(directory), OWNER], stdout=subprocess.PIPE, env=environment, text=True
+        )
+        assert self._process.stdout is not None
+        self.launcher, *self.pids = json.loads(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+async def _serve(directory: Path, owner: str) -> None:
+    async with opened(directory, owner) as isolation:
+        sandbox = await _with_program(isolation)
+        print(json.dumps([launcher_pid(), *sandbox.pids()]), flush=True)  # noqa: T201  to the test
+        await asyncio.Event().wait()
+
+
+async def _with_program(isolation: Isolation) -> Sandbox:
+    sandbox = await isolation.create(box("one"))
+    await sleeper(sandbox)
+    return sandbox
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))
