@@ -19,6 +19,7 @@ $(READY): pyproject.toml requirements/dev.lock
 		{ echo "python3 -m venv failed. On Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pasture runtimes install --found
 	@touch $@
 
 demo: $(READY)  ## Start a server, deploy real functions, invoke them, show the results

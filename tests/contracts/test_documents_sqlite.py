@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from pasture.kit.errors import OperatorError
-from pasture.store.database import Database, Schema
-from pasture.store.errors import StoreFull
+from pasture.store.database import Database
+from pasture.store.errors import StoreFailed, StoreFull
 from pasture.store.kinds.sqlite import SqliteDocuments
+from pasture.store.opening import Schema
 
 # Acknowledges on standard output what it has written, until it is killed.
 WRITER = """
 import asyncio, sys
 from pathlib import Path
 from pasture.store.kinds.sqlite import SqliteDocuments
+from pasture.store.opening import Schema
 
 async def write(documents, writer):
     for number in range(1_000_000):
@@ -157,3 +159,21 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
         await documents.put("a", b"1")
     with pytest.raises(RuntimeError, match="is closed"):
         await documents.get("a")
+
+
+async def test_a_write_that_fails_unexpectedly_fails_alone_and_the_store_goes_on(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "d.db", Schema([["CREATE TABLE a (x)"]]))
+
+    def ends_the_transaction(c: sqlite3.Connection) -> None:
+        c.execute("ROLLBACK")
+
+    answers = await asyncio.gather(
+        database.write(lambda c: c.execute("INSERT INTO a VALUES (1)").rowcount),
+        database.write(lambda c: c.execute("INSERT INTO none VALUES (1)").rowcount),
+        database.write(ends_the_transaction),
+        database.write(lambda c: c.execute("INSERT INTO a VALUES (2)").rowcount),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [int, StoreFailed, StoreFailed, int]
+    assert await database.read(lambda c: c.execute("SELECT x FROM a").fetchall()) == [(1,), (2,)]
+    await database.close()

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from contracts.isolation_programs import PYTHON, box, program, python, read_line, run, shell
 
+from contracts.isolation_programs import PYTHON, box, program, python, read_line, run, shell
 from pasture.isolation.kinds import names, open_kind, why_no_namespaces
 from pasture.isolation.spec import Exit, Isolation, Mount, Process, Sandbox, SandboxError
 
@@ -126,8 +126,11 @@ async def test_many_may_wait_for_one_program_any_number_of_times(sandbox: Sandbo
 
 
 async def _sleeper(sandbox: Sandbox, seconds: str = "1000") -> Process:
-    with open(os.devnull, "wb") as null:
-        return await sandbox.start(program(sandbox, "/bin/sleep", seconds, stdout=null.fileno()))
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        return await sandbox.start(program(sandbox, "/bin/sleep", seconds, stdout=null))
+    finally:
+        os.close(null)
 
 
 async def test_two_programs_run_side_by_side(sandbox: Sandbox) -> None:

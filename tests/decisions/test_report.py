@@ -39,7 +39,16 @@ def test_a_timeout_has_a_status_and_no_error_type() -> None:
     said = report.report(Report(ID, 3000.0, 128, 40, status=Status.TIMEOUT, error_type="Sandbox.Timedout"))
     assert said == (
         f"REPORT RequestId: {ID}\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB"
-        "\tMax Memory Used: 40 MB\tStatus: timeout\t\n"
+        "\tMax Memory Used: 40 MB\tStatus: timeout\n"
+    )
+
+
+def test_a_timeout_after_a_cold_start_is_reported_as_recorded() -> None:
+    """Recorded of python3.13 on AWS in September 2025."""
+    recorded = Report("1e5c8abd-3d36-461b-8c0f-a56b952715b3", 3000.0, 128, 35, 67.49, Status.TIMEOUT)
+    assert report.report(recorded) == (
+        "REPORT RequestId: 1e5c8abd-3d36-461b-8c0f-a56b952715b3\tDuration: 3000.00 ms\tBilled Duration: 3068 ms"
+        "\tMemory Size: 128 MB\tMax Memory Used: 35 MB\tInit Duration: 67.49 ms\tStatus: timeout\n"
     )
 
 
@@ -47,7 +56,7 @@ def test_a_crash_has_a_status_and_an_error_type() -> None:
     said = report.report(Report(ID, 143.38, 128, 28, status=Status.ERROR, error_type="Runtime.ExitError"))
     assert said == (
         f"REPORT RequestId: {ID}\tDuration: 143.38 ms\tBilled Duration: 144 ms\tMemory Size: 128 MB"
-        "\tMax Memory Used: 28 MB\tStatus: error\tError Type: Runtime.ExitError\t\n"
+        "\tMax Memory Used: 28 MB\tStatus: error\tError Type: Runtime.ExitError\n"
     )
 
 

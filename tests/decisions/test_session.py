@@ -69,7 +69,7 @@ REFUSED: list[tuple[Session, Move, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("session", "refused", "state", "to"), REFUSED, ids=lambda value: str(value))
+@pytest.mark.parametrize(("session", "refused", "state", "to"), REFUSED)
 def test_a_move_that_is_not_in_the_table_is_refused_and_changes_nothing(
     session: Session, refused: Move, state: str, to: str
 ) -> None:

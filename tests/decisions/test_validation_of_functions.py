@@ -109,7 +109,7 @@ def test_a_runtime_of_aws_that_is_not_here_is_named_with_those_that_are(runtime:
         InvalidParameterValue,
         (
             f"The runtime {runtime} is valid on AWS and cannot be run by Pasture on this machine. "
-            "Runtimes here: [python3.11, python3.12]. `pasture runtimes` says what others need."
+            "Runtimes here: [python3.11, python3.12]. `pasture runtimes list` says what others need."
         ),
     )
 

@@ -76,12 +76,12 @@ class Client:
 
     async def _body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") == "chunked":
-            body = b""
+            body = bytearray()
             while size := int(await self._reader.readline(), 16):
                 body += await self._reader.readexactly(size)
                 await self._reader.readline()
             await self._reader.readline()
-            return body
+            return bytes(body)
         if "content-length" in headers:
             return await self._reader.readexactly(int(headers["content-length"]))
         return await self._reader.read()

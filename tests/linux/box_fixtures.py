@@ -1,8 +1,9 @@
 """Namespaced sandboxes for these tests; skipped, with the reason, where they cannot be."""
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,3 +40,10 @@ async def opened(directory: Path, owner: str = OWNER) -> AsyncIterator[Isolation
         yield isolation
     finally:
         await isolation.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """For what only the kernel knows, and does not tell."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  there is no event
+            await asyncio.sleep(0.002)

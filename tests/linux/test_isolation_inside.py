@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from contracts.isolation_programs import MIB, box, python, shell
 from linux.box_fixtures import opened, skip_without_namespaces
-
 from pasture.isolation.spec import Exit, Mount, Sandbox
 
 
@@ -22,6 +22,10 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
         yield await isolation.create(box("inside", Mount(tmp_path / "code", "/var/task")))
 
 
+def _names(directory: str) -> set[str]:
+    return {path.name for path in Path(directory).iterdir()}
+
+
 async def output(sandbox: Sandbox, script: str) -> str:
     how, text = await shell(sandbox, script)
     assert how == Exit(0), text
@@ -30,7 +34,7 @@ async def output(sandbox: Sandbox, script: str) -> str:
 
 async def test_the_root_holds_what_was_put_there_and_nothing_of_the_host(sandbox: Sandbox) -> None:
     seen = set((await output(sandbox, "ls /")).split())
-    system = {name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32") if os.path.exists("/" + name)}
+    system = _names("/") & {"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
     assert seen == {"dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "tmp", "usr", "var"} | system
     assert await output(sandbox, "ls /var /var/task /home /root /mnt /run") == (
         "/home:\n\n/mnt:\n\n/root:\n\n/run:\n\n/var:\nlang\nruntime\ntask\n\n/var/task:\nhandler.py\n"
@@ -38,7 +42,12 @@ async def test_the_root_holds_what_was_put_there_and_nothing_of_the_host(sandbox
 
 
 async def test_what_was_installed_by_hand_on_the_host_is_not_there(sandbox: Sandbox) -> None:
-    assert await output(sandbox, "for d in /usr/local /usr/src /usr/lib/python3/dist-packages; do ls -A $d 2>/dev/null; done; true") == ""
+    assert (
+        await output(
+            sandbox, "for d in /usr/local /usr/src /usr/lib/python3/dist-packages; do ls -A $d 2>/dev/null; done; true"
+        )
+        == ""
+    )
 
 
 async def test_etc_is_made_up(sandbox: Sandbox) -> None:
@@ -46,12 +55,21 @@ async def test_etc_is_made_up(sandbox: Sandbox) -> None:
     assert await output(sandbox, "cat /etc/hosts /etc/resolv.conf") == (
         "127.0.0.1 localhost\n169.254.100.1 sandbox.localdomain sandbox\n"
     )
-    assert await output(sandbox, "ls -A /etc | grep -E 'shadow|sudoers|ssh|machine-id|private' || true; ls /etc/ssl | grep private || true") == ""
+    assert (
+        await output(
+            sandbox,
+            "ls -A /etc | grep -E 'shadow|sudoers|ssh|machine-id|private' || true; ls /etc/ssl | grep private || true",
+        )
+        == ""
+    )
 
 
 async def test_devices_are_five_and_streams(sandbox: Sandbox) -> None:
     assert await output(sandbox, "ls -A /dev") == "fd\nfull\nnull\nrandom\nstderr\nstdin\nstdout\nurandom\nzero\n"
-    assert await output(sandbox, "echo x > /dev/null && head -c4 /dev/zero | wc -c && head -c3 /dev/urandom | wc -c") == "4\n3\n"
+    assert (
+        await output(sandbox, "echo x > /dev/null && head -c4 /dev/zero | wc -c && head -c3 /dev/urandom | wc -c")
+        == "4\n3\n"
+    )
 
 
 async def test_it_runs_as_the_sandbox_user_without_other_groups(sandbox: Sandbox) -> None:
@@ -69,19 +87,25 @@ async def test_it_has_no_capability_and_can_gain_none(sandbox: Sandbox) -> None:
 
 
 async def test_a_setuid_program_gains_nothing(sandbox: Sandbox) -> None:
-    assert (await output(sandbox, "su -c id 2>/dev/null </dev/null || mount -t tmpfs x /tmp 2>&1 | grep -c . || true")) != ""
+    assert (
+        await output(sandbox, "su -c id 2>/dev/null </dev/null || mount -t tmpfs x /tmp 2>&1 | grep -c . || true")
+    ) != ""
     assert "nosuid" in await output(sandbox, "grep ' /usr ' /proc/mounts || grep ' / ' /proc/mounts")
 
 
 async def test_every_mount_but_tmp_and_proc_is_read_only_and_none_gives_privileges(sandbox: Sandbox) -> None:
-    mounts = [line.split()[1:4:2] + line.split()[2:3] for line in (await output(sandbox, "cat /proc/mounts")).splitlines()]
+    mounts = [
+        line.split()[1:4:2] + line.split()[2:3] for line in (await output(sandbox, "cat /proc/mounts")).splitlines()
+    ]
     writable = {target for target, options, _ in mounts if "ro" not in options.split(",")}
     with_suid = {target for target, options, _ in mounts if "nosuid" not in options.split(",")}
     with_devices = {t for t, options, _ in mounts if "nodev" not in options.split(",") and not t.startswith("/dev/")}
     assert (writable, with_suid, with_devices) == ({"/tmp", "/proc"}, set(), set())
 
 
-@pytest.mark.parametrize("where", ["/", "/var", "/var/task", "/etc", "/usr", "/dev", "/opt", "/run", "/home", "/proc", "/proc/sys/kernel"])
+@pytest.mark.parametrize(
+    "where", ["/", "/var", "/var/task", "/etc", "/usr", "/dev", "/opt", "/run", "/home", "/proc", "/proc/sys/kernel"]
+)
 async def test_nothing_can_be_written_but_tmp(sandbox: Sandbox, where: str) -> None:
     how, text = await shell(sandbox, f"echo x > {where}/new")
     assert how.code != 0
@@ -89,13 +113,15 @@ async def test_nothing_can_be_written_but_tmp(sandbox: Sandbox, where: str) -> N
 
 
 async def test_code_cannot_be_changed(sandbox: Sandbox, tmp_path: Path) -> None:
-    os.chmod(tmp_path / "code" / "handler.py", 0o666)
+    (tmp_path / "code" / "handler.py").chmod(0o666)
     how, _ = await shell(sandbox, "echo bad > /var/task/handler.py")
     assert (how.code, (tmp_path / "code" / "handler.py").read_text()) == (2, "x = 1\n")
 
 
 async def test_tmp_takes_its_size_and_no_more(sandbox: Sandbox) -> None:
-    script = "head -c 12M /dev/zero > /tmp/a && echo first; head -c 12M /dev/zero > /tmp/b || echo full; rm /tmp/a /tmp/b"
+    script = (
+        "head -c 12M /dev/zero > /tmp/a && echo first; head -c 12M /dev/zero > /tmp/b || echo full; rm /tmp/a /tmp/b"
+    )
     assert (await output(sandbox, script)).replace("head: ", "").splitlines()[0] == "first"
     assert "full" in await output(sandbox, script)
 
@@ -104,7 +130,14 @@ async def test_only_its_own_processes_are_seen_and_its_init_cannot_be_touched(sa
     pids = {int(pid) for pid in (await output(sandbox, "ls /proc | grep -E '^[0-9]+$'")).split()}
     assert len(pids - {1}) <= 4
     assert os.getpid() not in pids
-    for attempt in ("kill -KILL 1", "kill -INT 1", "kill -TERM 1", "cat /proc/1/environ", "ls /proc/1/root/", "ls /proc/1/fd/"):
+    for attempt in (
+        "kill -KILL 1",
+        "kill -INT 1",
+        "kill -TERM 1",
+        "cat /proc/1/environ",
+        "ls /proc/1/root/",
+        "ls /proc/1/fd/",
+    ):
         await shell(sandbox, attempt)
     _, text = await shell(sandbox, "cat /proc/1/mem | head -c1; ls /proc/1/root/ /proc/1/fd/ /proc/1/cwd/")
     assert re.search("Permission denied|No such file", text)
@@ -158,8 +191,12 @@ async def test_it_does_not_see_its_place_in_the_cgroups_of_the_host(sandbox: San
 
 
 async def test_sysv_and_posix_queues_are_its_own(sandbox: Sandbox) -> None:
-    assert await output(sandbox, "tail -n +2 /proc/sysvipc/shm /proc/sysvipc/msg /proc/sysvipc/sem | grep -c '^ *[0-9]' || true") == "0\n"
-    assert not Path("/dev/shm/pasture").exists()
+    assert (
+        await output(
+            sandbox, "tail -n +2 /proc/sysvipc/shm /proc/sysvipc/msg /proc/sysvipc/sem | grep -c '^ *[0-9]' || true"
+        )
+        == "0\n"
+    )
 
 
 async def test_limits_of_a_program_are_lambdas(sandbox: Sandbox) -> None:
@@ -177,3 +214,19 @@ async def test_the_host_name_is_the_specs(sandbox: Sandbox) -> None:
 
 async def test_the_address_is_the_one_on_aws(sandbox: Sandbox) -> None:
     assert sandbox.address == "169.254.100.1:9001"
+
+
+async def test_the_servers_session_keyring_is_not_its_own(sandbox: Sandbox) -> None:
+    _, text = await python(
+        sandbox,
+        "import ctypes\n"
+        "keyctl = lambda *a: ctypes.CDLL(None, use_errno=True).syscall(250, *a)\n"
+        "buffer = ctypes.create_string_buffer(4096)\n"
+        "print(keyctl(6, ctypes.c_int(-3), buffer, 4096) >= 0 and b'_uid_ses.0' in buffer.raw)\n",
+    )
+    assert text == "False\n"
+
+
+async def test_programs_find_signals_and_mask_as_a_shell_would_give_them(sandbox: Sandbox) -> None:
+    text = await output(sandbox, "grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status | head -2")
+    assert text.split()[1::2] == ["0" * 16, "0" * 16]

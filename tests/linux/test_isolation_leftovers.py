@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contracts.isolation_programs import box, program, shell
-from linux.box_fixtures import OWNER, opened, skip_without_namespaces
 
+from contracts.isolation_programs import box, program, shell
+from linux.box_fixtures import OWNER, opened, skip_without_namespaces, until
 from pasture.isolation.launcher import limits
 from pasture.isolation.spec import Exit, Isolation, Process, Sandbox
 
@@ -26,9 +26,16 @@ def _only_with_namespaces() -> Iterator[None]:
 
 def groups(owner: str = OWNER) -> set[str]:
     """Names of the boxes that have a cgroup."""
-    hierarchy = limits.find(owner)
-    found = {entry.name for root in hierarchy.roots.values() for entry in os.scandir(root) if entry.is_dir()}
-    return found
+    roots = limits.find(owner).roots.values()
+    return {entry.name for root in roots for entry in os.scandir(root) if entry.is_dir()}
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def mounts() -> str:
+    return Path("/proc/self/mounts").read_text()
 
 
 def children(pid: int) -> set[int]:
@@ -42,28 +49,25 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
 def launcher_pid() -> int:
     (pid,) = children(os.getpid())
     return pid
 
 
 async def sleeper(sandbox: Sandbox) -> Process:
-    with open(os.devnull, "wb") as null:
-        return await sandbox.start(program(sandbox, "/bin/sleep", "1000", stdout=null.fileno()))
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        return await sandbox.start(program(sandbox, "/bin/sleep", "1000", stdout=null))
+    finally:
+        os.close(null)
 
 
 async def test_fifty_boxes_leave_no_process_cgroup_mount_or_descriptor(tmp_path: Path) -> None:
-    mounts = Path("/proc/self/mounts").read_text()
+    mounted = mounts()
     async with opened(tmp_path) as isolation:
         await (await isolation.create(box("warm-up"))).destroy()
         launcher = launcher_pid()
-        before = len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{launcher}/fd"))
+        before = descriptors(os.getpid()), descriptors(launcher)
         for n in range(50):
             sandbox = await isolation.create(box(f"box-{n}"))
             assert await shell(sandbox, "echo fine") == (Exit(0), "fine\n")
@@ -71,9 +75,9 @@ async def test_fifty_boxes_leave_no_process_cgroup_mount_or_descriptor(tmp_path:
         # One blank box may be in stock, with its cgroup, its pidfd and its socket.
         await until(lambda: len(children(launcher)) <= 1)
         await until(lambda: len(groups()) <= 1)
-        await until(lambda: len(os.listdir(f"/proc/{launcher}/fd")) <= before[1] + 2)
-        assert len(os.listdir("/proc/self/fd")) == before[0]
-        assert Path("/proc/self/mounts").read_text() == mounts
+        await until(lambda: descriptors(launcher) <= before[1] + 2)
+        assert descriptors(os.getpid()) == before[0]
+        assert mounts() == mounted
     assert groups() == set()
     assert is_gone(launcher)
 

@@ -1,13 +1,14 @@
 """Memory, processes and processor time are limited, and the kernel's verdict comes back."""
 
-import time
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from contracts.isolation_programs import MIB, box, python, shell
-from linux.box_fixtures import opened, skip_without_limits
 
+from contracts.isolation_programs import MIB, PYTHON, box, program, python, shell
+from linux.box_fixtures import opened, skip_without_limits, until
 from pasture.isolation.spec import Exit, Isolation
 
 _EAT = "keep = []\nfor _ in range({mib}): keep.append(bytearray(b'x' * (1 << 20)))\nprint('ate')"
@@ -37,15 +38,14 @@ async def test_the_box_outlives_it_and_a_later_kill_is_only_a_kill(isolation: Is
     assert (await shell(sandbox, "kill -9 $$"))[0] == Exit(None, 9)
 
 
-async def test_a_child_that_ran_out_of_memory_is_not_taken_for_the_program_when_we_kill_it(isolation: Isolation) -> None:
+async def test_a_child_that_ran_out_of_memory_is_not_taken_for_the_program_when_we_kill_it(
+    isolation: Isolation,
+) -> None:
     sandbox = await isolation.create(box("parent", memory=64 * MIB))
     eat = f"import subprocess, sys; r = subprocess.run([sys.executable, '-c', {_EAT.format(mib=200)!r}]); print(r.returncode)"
     assert await python(sandbox, eat) == (Exit(0), "-9\n")
-    import asyncio
-
     running = asyncio.create_task(shell(sandbox, "sleep 1000"))
-    while len(sandbox.pids()) < 2:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(sandbox.pids()) >= 2)
     await sandbox.kill_all()
     assert (await running)[0] == Exit(None, 9)
 
@@ -53,11 +53,8 @@ async def test_a_child_that_ran_out_of_memory_is_not_taken_for_the_program_when_
 async def test_processes_are_limited_and_a_fork_bomb_is_ended_by_kill_all(isolation: Isolation) -> None:
     sandbox = await isolation.create(box("bomb", processes=30))
     script = "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.01)"
-    import asyncio
-
     bomb = asyncio.create_task(python(sandbox, script))
-    while len(sandbox.pids()) < 31:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(sandbox.pids()) >= 31)
     assert len(sandbox.pids()) == 31
     await sandbox.kill_all()
     assert (await bomb)[0] == Exit(None, 9)
@@ -72,11 +69,6 @@ async def test_processor_time_is_capped(isolation: Isolation) -> None:
 
 
 async def test_a_frozen_box_gets_no_processor_time(isolation: Isolation) -> None:
-    import asyncio
-    import os
-
-    from contracts.isolation_programs import PYTHON, program
-
     sandbox = await isolation.create(box("frozen"))
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -94,8 +86,6 @@ async def test_a_frozen_box_gets_no_processor_time(isolation: Isolation) -> None
 
 
 def _drain(descriptor: int) -> int:
-    import os
-
     read = 0
     try:
         while data := os.read(descriptor, 4096):
@@ -106,8 +96,6 @@ def _drain(descriptor: int) -> int:
 
 
 async def _until_readable(descriptor: int) -> None:
-    import asyncio
-
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, ready.set)
     await ready.wait()
@@ -118,7 +106,5 @@ async def test_peak_memory_is_that_of_the_box_alone(isolation: Isolation) -> Non
     first = await isolation.create(box("first", memory=128 * MIB))
     second = await isolation.create(box("second", memory=128 * MIB))
     await python(first, _EAT.format(mib=60))
-    started = time.monotonic()
     assert first.peak_memory_bytes() > 60 * MIB
     assert second.peak_memory_bytes() < 20 * MIB
-    assert time.monotonic() - started < 1

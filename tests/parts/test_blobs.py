@@ -2,6 +2,10 @@
 
 import asyncio
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,20 @@ import pytest
 from pasture.store.blobs import Blobs
 
 HELLO = hashlib.sha256(b"hello").hexdigest()
+
+# Says the hash of every blob that is durable, until it is killed.
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from pasture.store.blobs import Blobs
+
+async def main():
+    blobs = Blobs(Path(sys.argv[1]))
+    for number in range(1_000_000):
+        print(await blobs.put(number.to_bytes(4, "big") * 500_000), flush=True)
+
+asyncio.run(main())
+"""
 
 
 async def test_a_blob_is_found_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
@@ -64,3 +82,20 @@ async def test_a_blob_cannot_be_written_by_accident(tmp_path: Path) -> None:
 async def test_a_name_that_is_not_a_hash_is_never_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a SHA-256"):
         await Blobs(tmp_path).exists(name)
+
+
+async def test_after_kill_9_every_blob_is_whole_and_every_acknowledged_one_is_there(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as writer:  # noqa: ASYNC220 - nothing else waits
+        assert writer.stdout is not None
+        acknowledged = [writer.stdout.readline().decode().strip() for _ in range(20)]
+        writer.send_signal(signal.SIGKILL)
+        acknowledged += writer.stdout.read().decode().split("\n")[:-1]
+    blobs = Blobs(tmp_path)
+    found = await blobs.sizes()
+    assert set(acknowledged) <= set(found)
+    for sha256 in found:
+        assert hashlib.sha256(blobs.path(sha256).read_bytes()).hexdigest() == sha256
+    await blobs.clear_temporary()
+    assert len(list((tmp_path / "temporary").iterdir())) == 0

@@ -24,6 +24,7 @@ from pasture.domain.function import Function, FunctionVersion, LastUpdateStatus,
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions.catalog import CREATING, Catalog
+from pasture.functions.collection import Collection
 from pasture.functions.package import Packages
 from pasture.functions.records import FunctionKey, decode, encode, key_of
 from pasture.kit.clock import ManualClock
@@ -460,9 +461,9 @@ async def test_after_a_crash_at_any_write_nothing_needed_is_lost_and_nothing_els
     function = await catalog.find(HERE, "f")
     if function is not None and function.latest.is_settling:
         assert await catalog.unsettled() == [FunctionKey(HERE, "f")]
-    await catalog.collect_packages()
     needed = function.code if function else frozenset()
     packages = Packages(tmp_path / "packages", Blobs(tmp_path / "blobs"), LIMITS)
+    await Collection(catalog, packages).sweep()
     assert set(await Blobs(tmp_path / "blobs").sizes()) == needed
     for sha256 in needed:
         assert (await packages.tree(sha256)).is_dir()

@@ -154,6 +154,13 @@ def test_without_any_key_for_another_server_the_person_is_told_how_to_give_one(l
     )
 
 
+def test_only_env_makes_a_key_for_a_server_that_does_not_run(tmp_path: Path) -> None:
+    assert run(
+        "functions", "list", "--data-dir", str(tmp_path / "new"), "--endpoint-url", "http://127.0.0.1:1"
+    ).stderr == ("No Pasture answers at http://127.0.0.1:1. Start one with `pasture serve`.\n")
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("shell", "lines"),
     [

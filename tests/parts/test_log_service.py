@@ -8,7 +8,7 @@ import pytest
 from pasture.domain.scope import Scope
 from pasture.kit.clock import ManualClock
 from pasture.logs import reading, sweeping
-from pasture.logs.errors import InvalidParameter, ResourceAlreadyExists, ResourceNotFound, Validation
+from pasture.logs.errors import InvalidParameter, ResourceAlreadyExists, ResourceNotFound, TooManyTags, Validation
 from pasture.logs.records import Group, Search, Span
 from pasture.logs.rules import DAY_MS
 from pasture.logs.service import EventsPage, EventsQuery, LogService
@@ -50,6 +50,11 @@ def said(page: EventsPage) -> list[str]:
 
 async def rows(store: LogStore, table: str) -> int:
     count: int = await store._database.read(lambda c: c.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    return count
+
+
+async def pages(store: LogStore) -> int:
+    count: int = await store._database.read(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
     return count
 
 
@@ -284,6 +289,19 @@ async def test_retention_removes_what_is_old_and_streams_that_hold_nothing_else(
     assert await rows(store, "events") == 1
 
 
+async def test_space_of_what_is_removed_is_given_back_when_there_is_much(service: LogService, store: LogStore) -> None:
+    writer = service.writer(SCOPE, "g", "s")
+    for number in range(100):
+        for _ in range(3):
+            writer.write(NOW + number, "x" * 100_000)
+        await service.flush()
+    before = await pages(store)
+    await service.delete_group(SCOPE, "g")
+    await service.sweep()
+    assert before > 7_000
+    assert await pages(store) < 4_200
+
+
 async def test_without_retention_nothing_expires(service: LogService, clock: ManualClock) -> None:
     write(service, "s", 1)
     await service.flush()
@@ -305,6 +323,13 @@ async def test_streams_are_listed_by_last_event_both_ways(service: LogService) -
     assert [stream.name for stream in rest] == ["empty"]
     oldest = await service.streams_by_time(SCOPE, "g", limit=9)
     assert [stream.name for stream in oldest] == ["empty", "early", "late"]
+
+
+async def test_tags_beyond_the_limit_change_nothing(service: LogService) -> None:
+    await service.create_group(SCOPE, Group("g", 0, tags={"a": "1"}))
+    with pytest.raises(TooManyTags):
+        await service.set_tags(SCOPE, "g", {str(number): "" for number in range(50)})
+    assert (await service.group(SCOPE, "g")).tags == {"a": "1"}
 
 
 async def test_tags_are_merged_and_removed(service: LogService) -> None:

@@ -144,3 +144,24 @@ async def test_a_full_disk_loses_events_with_a_note_and_the_log_goes_on(
         "after",
         "1 log events were dropped here: they came faster than they could be stored\n",
     ]
+
+
+@pytest.mark.parametrize("time", [0, NOW + 3 * 3_600_000, NOW - 15 * 86_400_000, 1 << 62, -1])
+async def test_a_time_that_cannot_be_is_taken_as_now(service: LogService, time: int) -> None:
+    service.writer(SCOPE, GROUP, STREAM).write(time, "x")
+    page = await service.events(SCOPE, GROUP, STREAM, EventsQuery())
+    assert [event.position.timestamp for event in page.events] == [NOW]
+
+
+async def test_a_reader_that_gives_up_loses_nothing_of_what_was_written(service: LogService, store: LogStore) -> None:
+    writer = service.writer(SCOPE, GROUP, STREAM)
+    for number in range(3 * intake._BATCH):
+        writer.write(NOW, str(number))
+    reading = asyncio.create_task(service.flush())
+    while writer.waiting:  # noqa: ASYNC110 - until it has begun, and no further
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await service.flush()
+    (stored,) = await store._database.read(lambda c: c.execute("SELECT count(*) FROM events").fetchone())
+    assert stored == 3 * intake._BATCH

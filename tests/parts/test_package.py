@@ -391,7 +391,7 @@ async def test_many_who_add_and_ask_at_once_get_one_whole_tree(packages: Package
 
 async def test_what_is_neither_held_nor_referenced_is_collected(packages: Packages, tmp_path: Path) -> None:
     await add(packages)
-    assert await packages.collect(says()) == 1
+    assert await packages.remove_unless_needed(SHA256, says())
     assert tree_of(tmp_path / "packages") == {}
     with pytest.raises(FileNotFoundError):
         await packages.tree(SHA256)
@@ -399,7 +399,7 @@ async def test_what_is_neither_held_nor_referenced_is_collected(packages: Packag
 
 async def test_what_is_referenced_is_not_collected(packages: Packages) -> None:
     await add(packages)
-    assert await packages.collect(says(SHA256)) == 0
+    assert not await packages.remove_unless_needed(SHA256, says(SHA256))
     assert (await packages.tree(SHA256)).is_dir()
 
 
@@ -408,15 +408,15 @@ async def test_what_is_held_is_collected_only_when_the_last_holder_has_let_go(pa
     packages.hold(SHA256)
     packages.hold(SHA256)
     packages.release(SHA256)
-    assert await packages.collect(says()) == 0
+    assert not await packages.remove_unless_needed(SHA256, says())
     packages.release(SHA256)
-    assert await packages.collect(says()) == 1
+    assert await packages.remove_unless_needed(SHA256, says())
 
 
 async def test_a_blob_whose_tree_is_gone_is_collected_too(packages: Packages, tmp_path: Path) -> None:
     await add(packages)
     (tmp_path / "packages" / SHA256).rename(tmp_path / "elsewhere")
-    assert await packages.collect(says()) == 1
+    assert await packages.remove_unless_needed(SHA256, says())
     assert not Blobs(tmp_path / "blobs").path(SHA256).exists()
 
 
@@ -430,10 +430,28 @@ async def test_a_package_that_comes_while_it_is_collected_stays(packages: Packag
         await proceed.wait()
         return False
 
-    collecting = asyncio.create_task(packages.collect(is_referenced))
+    collecting = asyncio.create_task(packages.remove_unless_needed(SHA256, is_referenced))
     await asked.wait()
     adding = asyncio.create_task(add(packages))
     proceed.set()
     await asyncio.gather(collecting, adding)
     assert tree_of(await packages.tree(SHA256)) == {"main.py": b"code"}
-    assert await packages.collect(says(SHA256)) == 0
+    assert not await packages.remove_unless_needed(SHA256, says(SHA256))
+
+
+async def test_a_package_is_suspected_when_its_last_holder_lets_go(packages: Packages) -> None:
+    packages.hold(SHA256)
+    packages.hold(SHA256)
+    waiting = asyncio.create_task(packages.suspects())
+    packages.release(SHA256)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    packages.release(SHA256)
+    assert await waiting == {SHA256}
+
+
+async def test_everything_there_is_anything_of_is_stored(packages: Packages, tmp_path: Path) -> None:
+    await add(packages)
+    await Blobs(tmp_path / "blobs").put(b"a blob without a tree")
+    (tmp_path / "packages" / ("0" * 64)).mkdir()
+    assert await packages.stored() == {SHA256, "0" * 64, hashlib.sha256(b"a blob without a tree").hexdigest()}

@@ -6,11 +6,12 @@ requests by it.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pasture.domain.scope import Scope
 from pasture.logs import names, rules
-from pasture.logs.errors import InvalidParameter
+from pasture.logs.errors import InvalidParameter, ResourceNotFound
 from pasture.logs.patterns import compile_pattern
 from pasture.logs.records import Group, Position, Search, Span, StoredEvent, Stream
 from pasture.logs.service import EventsQuery, LogService
@@ -54,9 +55,7 @@ class LogsOperations:
         if prefix and pattern:
             raise InvalidParameter("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
         if "logGroupIdentifiers" in request:
-            wanted = [names.group_of_identifier(call.scope, each) for each in request["logGroupIdentifiers"]]
-            found = [await self._service.group(call.scope, name) for name in wanted]
-            return {"logGroups": [_group(call.scope, group) for group in found]}
+            return {"logGroups": await self._identified(call.scope, request["logGroupIdentifiers"])}
         limit = request.get("limit", rules.PAGE_NAMES)
         after = names.parse_opaque_token(request["nextToken"], str)[0] if "nextToken" in request else ""
         groups = await self._service.groups(call.scope, prefix=prefix, containing=pattern, after=after, limit=limit + 1)
@@ -65,6 +64,15 @@ class LogsOperations:
         shown = [_group(call.scope, group) for group in page if log_class in {None, group.log_class}]
         more = {"nextToken": names.opaque_token(page[-1].name)} if len(groups) > limit else {}
         return {"logGroups": shown, **more}
+
+    async def _identified(self, scope: Scope, identifiers: Sequence[str]) -> list[Answer]:
+        """Those that there are."""
+        shown = []
+        for identifier in identifiers:
+            with suppress(ResourceNotFound):
+                name = names.group_of_identifier(scope, identifier)
+                shown.append(_group(scope, await self._service.group(scope, name)))
+        return shown
 
     async def put_retention_policy(self, call: "Call", request: dict[str, Any]) -> Answer:
         await self._service.set_retention(call.scope, request["logGroupName"], request["retentionInDays"])

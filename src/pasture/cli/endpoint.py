@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pasture.api.auth.keys import AccessKey, KeyRing
+from pasture.cli.failure import nobody_answers
 from pasture.domain.scope import DEFAULT_REGION
 from pasture.kit.errors import OperatorError
 from pasture.settings import DEFAULT_PORT
@@ -68,14 +69,16 @@ def running(data_dir: Path) -> Endpoint | None:
         ) from error
 
 
-def find(place: Place, environ: Mapping[str, str]) -> Target:
-    """Raises OperatorError when there is no key to use."""
+def find(place: Place, environ: Mapping[str, str], *, make_key: bool = False) -> Target:
+    """`make_key`: where there is none, for a server that is not running yet. Raises OperatorError without a key."""
     server = running(place.data_dir)
     url = (place.endpoint_url or (server.url if server else DEFAULT_URL)).rstrip("/")
-    ours = server is not None and same_address(server.url, url)
+    ours = server if server is not None and same_address(server.url, url) else None
     here = _speaks_to(environ, url)
-    region = place.region or (here and environ.get("AWS_REGION")) or (server.region if server else DEFAULT_REGION)
-    return Target(url, region, _credentials(place.keyring, url, environ if here else {}, ours=ours))
+    region = place.region or (here and environ.get("AWS_REGION")) or (ours.region if ours else DEFAULT_REGION)
+    makes = ours is not None or (make_key and same_address(url, DEFAULT_URL))
+    known = environ if here and ours is None else {}
+    return Target(url, region, _credentials(place.keyring, url, known, makes=makes))
 
 
 def first_key(ring: KeyRing) -> AccessKey:
@@ -99,16 +102,14 @@ def answers(url: str, seconds: float = 2.0) -> bool:
         return False
 
 
-def _credentials(ring: KeyRing, url: str, environ: Mapping[str, str], *, ours: bool) -> Credentials:
-    """Our own server's keys are in the ring; another's are in the environment, when that is set up for it."""
-    if ours:
-        return _of(first_key(ring))
+def _credentials(ring: KeyRing, url: str, environ: Mapping[str, str], *, makes: bool) -> Credentials:
+    """Those of the environment, when that is set up for this server; else the ring's first; else `makes` one."""
     if (key_id := environ.get("AWS_ACCESS_KEY_ID")) and (secret := environ.get("AWS_SECRET_ACCESS_KEY")):
         return Credentials(key_id, secret)
-    if keys := ring.list():
-        return _of(keys[0])
-    if same_address(url, DEFAULT_URL):
+    if makes or ring.list():
         return _of(first_key(ring))
+    if not answers(url):
+        raise OperatorError(nobody_answers(url))
     raise OperatorError(
         f"There is no access key for {url}.",
         "Set AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as `pasture env` prints them there.",

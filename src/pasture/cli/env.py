@@ -41,7 +41,7 @@ def env(shell: str, as_json: bool, place: Place) -> None:
       eval "$(pasture env)"
       pasture env --shell fish | source
     """
-    target = find(place, os.environ)
+    target = find(place, os.environ, make_key=True)
     _remark(place, target)
     values = variables(target)
     if as_json:

@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from pasture.kit.clock import iso_millis
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
+
+Show = Callable[[Event], None]
 
 _DURATION = re.compile(r"(\d{1,9})([smhdw]?)", re.ASCII)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -49,17 +51,30 @@ def logs(name: str, keep_on: bool, since: int, pattern: str | None, target: Targ
       pasture logs hello --follow
       pasture logs hello --since 2h --filter ERROR
     """
-    client = logs_client(target)
-    group = log_group(target, name)
-    start = int((time.time() - since) * 1000)
-    search = searching(client, group, pattern)
     show = _show_json if as_json else _show_line
+    start = max(0, int((time.time() - since) * 1000))
     if keep_on:
         with contextlib.suppress(KeyboardInterrupt):
-            _print(follow(_patiently(client, search, name), start), show)
-        return
+            _follow(target, name, start, pattern, show)
+    else:
+        _read(target, name, start, pattern, show)
+
+
+def _follow(target: Target, name: str, start: int, pattern: str | None, show: Show) -> None:
+    client = logs_client(target)
+    search = searching(client, log_group(target, name), pattern)
+    for event in follow(_patiently(client, search, name), start):
+        show(event)
+
+
+def _read(target: Target, name: str, start: int, pattern: str | None, show: Show) -> None:
+    client = logs_client(target)
+    group = log_group(target, name)
+    shown = False
     try:
-        shown = _print(search(start), show)
+        for event in searching(client, group, pattern)(start):
+            show(event)
+            shown = True
     except client.exceptions.ResourceNotFoundException as error:
         raise Failure(f"{name} has no log yet: {group} comes into being when it is first invoked.") from error
     if not shown:
@@ -88,14 +103,6 @@ def _patiently(client: "CloudWatchLogsClient", search: Search, name: str) -> Sea
                 note(text)
 
     return search_patiently
-
-
-def _print(events: Iterable[Event], show: Callable[[Event], None]) -> int:
-    count = 0
-    for event in events:
-        show(event)
-        count += 1
-    return count
 
 
 def _show_line(event: Event) -> None:

@@ -12,6 +12,7 @@ from pasture.settings import default_runtimes_dir
 
 if TYPE_CHECKING:
     from pasture.runtimes.registry import Runtimes, RuntimeStatus
+    from pasture.runtimes.spec import InstalledRuntime
 
 _runtimes_dir = click.option(
     "--runtimes-dir",
@@ -52,29 +53,39 @@ def list_runtimes(runtimes_dir: Path, as_json: bool) -> None:
 
 
 @runtimes.command()
-@click.argument("identifier", metavar="ID")
+@click.argument("identifiers", metavar="ID...", nargs=-1)
+@click.option("--found", is_flag=True, help="Every runtime whose interpreter is on this machine.")
 @_runtimes_dir
 @options.output
-def install(identifier: str, runtimes_dir: Path, as_json: bool) -> None:
-    """Make a runtime ready now, so that the first function that asks for it need not wait.
+def install(identifiers: tuple[str, ...], found: bool, runtimes_dir: Path, as_json: bool) -> None:
+    """Make runtimes ready now, so that the first function that asks for one need not wait.
 
     \b
     Example:
       pasture runtimes install python3.12
+      pasture runtimes install --found
     """
+    registry = _registry(runtimes_dir)
+    wanted = tuple(registry.available()) if found else identifiers
+    if not wanted:
+        raise click.UsageError("Name a runtime, or take --found.")
+    installed = [_install(registry, identifier) for identifier in wanted]
+    if as_json:
+        print_json([{"identifier": i.identifier, "version": i.version, "location": str(i.location)} for i in installed])
+        return
+    for runtime in installed:
+        click.echo(f"{runtime.identifier} is ready: {runtime.version} at {runtime.location}")
+
+
+def _install(registry: "Runtimes", identifier: str) -> "InstalledRuntime":
     from pasture.runtimes.spec import RuntimeUnavailable
 
-    registry = _registry(runtimes_dir)
     try:
         if registry.find(identifier) is None:
             note(f"Installing {identifier} …")
-        installed = registry.install(identifier)
+        return registry.install(identifier)
     except RuntimeUnavailable as error:
         raise Failure(f"{error}.") from error
-    if as_json:
-        print_json({"identifier": identifier, "version": installed.version, "location": str(installed.location)})
-        return
-    click.echo(f"{identifier} is ready: {installed.version} at {installed.location}")
 
 
 def _registry(directory: Path) -> "Runtimes":

@@ -136,8 +136,10 @@ class Assignment:
         return [*steps, *self._stop(environment, why), *self._make_progress(known.key)]
 
     def breaks(self, environment: str, why: str) -> list[Step]:
-        """A busy environment cannot be used again."""
-        return [*self._stop(environment, why), *self._make_progress(None)]
+        """It cannot be used any more; who waits for one of its kind gets another."""
+        known = self._environments[environment]
+        self._has_started(known)
+        return [*self._stop(environment, why), *self._make_progress(known.key)]
 
     def is_gone(self, environment: str) -> list[Step]:
         known = self._environments.pop(environment)

@@ -31,6 +31,10 @@ from pasture.runtime_api.signals import Answered, Exited, InitFailed, Ready
 _log = logging.getLogger(__name__)
 
 
+class EnvironmentGone(Exception):
+    """The box has gone by no fault of the function, and no event was handed over: another environment may serve."""
+
+
 class Environment:
     def __init__(
         self,
@@ -79,7 +83,8 @@ class Environment:
     # Its life...
 
     async def start(self) -> None:
-        """The cold start: the box, and the init phase. Raises SandboxError when there can be no box.
+        """The cold start: the box, and the init phase. Raises SandboxError when there can be no box, EnvironmentGone
+        when it went meanwhile.
 
         A function that cannot be initialised is no error here: its first invocation will tell.
         """
@@ -103,7 +108,11 @@ class Environment:
         self._move(EnvironmentState.IDLE)
 
     async def serve(self, invocation: Invocation, answer: Callable[[Outcome], None]) -> None:
-        """One invocation. `answer` is called as soon as the outcome is known; then the environment becomes idle."""
+        """One invocation. `answer` is called as soon as the outcome is known; then the environment becomes idle.
+
+        Raises EnvironmentGone when another environment may still serve it.
+        """
+        self._check_alive()
         self._move(EnvironmentState.BUSY)
         try:
             await self._serve(invocation, answer)
@@ -228,6 +237,7 @@ class Environment:
         try:
             await runtime.start()
         except SandboxError as error:
+            self._check_alive()
             _log.warning("environment %s: %s", self.id, error)
             failed = _failed(request_id, "Runtime.InvalidEntrypoint", f"{error}")
         else:
@@ -235,6 +245,8 @@ class Environment:
             if failed_or_ready is None:
                 return None
             failed = failed_or_ready
+        if invocation is None:
+            self._check_alive()
         runtime.drain()
         duration_ms = (self._clock.monotonic() - began) * 1000
         init_status = Status.TIMEOUT if failed.status is Status.TIMEOUT else Status.ERROR
@@ -269,6 +281,10 @@ class Environment:
         return _Ending(outcome, reset=True, status=Status.TIMEOUT, news=news)
 
     # Details...
+
+    def _check_alive(self) -> None:
+        if self._sandbox is None or not self._sandbox.is_alive:
+            raise EnvironmentGone(f"the box of environment {self.id} has gone")
 
     async def _end_runtime(self) -> None:
         runtime, self._runtime = self._runtime, None

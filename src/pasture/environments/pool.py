@@ -16,7 +16,7 @@ from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.scope import Scope
 from pasture.environments.assignment import Assignment, Refuse, Serve, Start, Step, Stop, Want
-from pasture.environments.environment import Environment
+from pasture.environments.environment import Environment, EnvironmentGone
 from pasture.kit.clock import Clock
 from pasture.kit.tasks import Tasks
 
@@ -119,6 +119,9 @@ class Pool:
             environment = await self._make(id_, version)
             self._environments[id_] = environment
             await environment.start()
+        except EnvironmentGone as error:
+            _log.warning("%s; another is started", error)
+            self._take(self._assignment.breaks(id_, "gone"))
         except Exception as error:  # noqa: BLE001 (told to the operator here and to the caller as AWS would)
             _log.error("cannot start an environment for %s: %s", version.arn, error)
             self._take(self._assignment.fails_to_start(id_, str(error)))
@@ -133,6 +136,11 @@ class Pool:
 
         try:
             await self._environments[id_].serve(pending.invocation, answer)
+        except EnvironmentGone as error:
+            _log.warning("%s; another serves", error)
+            self._take(self._assignment.breaks(id_, "gone"))
+            version = pending.version
+            self._take(self._assignment.arrives(Want(want, version.environment_key, version.memory_mb)))
         except Exception:  # noqa: BLE001 (logged; the caller is told)
             # A fault of ours or of the sandbox: the caller is told, the environment is not used again.
             _log.exception("environment %s failed while serving %s", id_, pending.invocation.request_id)
@@ -150,7 +158,7 @@ class Pool:
         self._take(self._assignment.is_gone(id_))
         self._forget(key)
 
-    async def _give_back(self, environment: Environment) -> None:  # noqa: PLR6301 (beside its callers)
+    async def _give_back(self, environment: Environment) -> None:
         try:
             await environment.stop()
         except Exception:  # noqa: BLE001 (logged; the environment is out of use either way)

@@ -1,13 +1,12 @@
 """Which functions there are: the one place that reads and writes them.
 
-Every change is one compare-and-set of one document. Who invokes is answered from a cache that the store's own notices
-keep fresh. Time and identifiers come from outside.
+Every change is one compare-and-set of one document; what must be on disk before it and may go after it (markers of
+unfinished work, references to packages) is written here too. Time and identifiers come from outside.
 """
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 from pasture.domain.errors import CodeStorageExceeded, PreconditionFailed, ResourceConflict, ResourceNotFound
 from pasture.domain.function import Code, Function, FunctionVersion, LastUpdateStatus, Reason, State
@@ -15,30 +14,15 @@ from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions.keyed_lock import KeyedLock
 from pasture.functions.package import Packages
-from pasture.functions.records import (
-    ACTIVATIONS,
-    CODE,
-    FUNCTIONS,
-    FunctionKey,
-    code_prefix,
-    decode,
-    encode,
-    functions_prefix,
-    key_of,
-)
-from pasture.functions.usage import Share, Usage
+from pasture.functions.records import ACTIVATIONS, CODE, FunctionKey, code_prefix, key_of
+from pasture.functions.stored import Listener, Stored, StoredFunctions
+from pasture.functions.usage import Usage
 from pasture.kit.clock import Clock
-from pasture.store.documents import Change, Document, Documents, RevisionConflict
+from pasture.store.documents import Documents, RevisionConflict
 
 CREATING = Reason("The function is being created.", "Creating")
 
 Edit = Callable[[FunctionVersion], FunctionVersion]
-Listener = Callable[[Scope, str, Function | None], None]
-
-
-class _Stored(NamedTuple):
-    function: Function
-    revision: int
 
 
 class Catalog:
@@ -52,38 +36,27 @@ class Catalog:
         self._limits = limits
         self._clock = clock
         self._new_id = new_id
-        self._cache: dict[str, _Stored] = {}
-        self._deletions = 0
-        self._usage: dict[Scope, Usage] = {}
-        self._listeners: list[Listener] = []
+        self._functions = StoredFunctions(documents)
         self._writing = KeyedLock()
-        self._unwatch: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Catalog of {len(self._cache)} functions in memory>"
+        return f"<Catalog of {len(self._functions)} functions in memory>"
 
     def open(self) -> None:
-        self._unwatch = self._documents.watch(FUNCTIONS, self._on_change)
+        self._functions.open()
 
     def close(self) -> None:
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
+        self._functions.close()
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after every change, None meaning that the function is gone. Returns how to stop."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._functions.on_change(listener)
 
     # Reading...
 
     async def find(self, scope: Scope, name: str) -> Function | None:
         """From memory once it has been asked for or written."""
-        key = FunctionKey(scope, name)
-        if (known := self._cache.get(key.function)) is not None:
-            return known.function
-        stored = await self._read(key)
-        return stored.function if stored is not None else None
+        return await self._functions.find(FunctionKey(scope, name))
 
     async def get(self, scope: Scope, name: str, qualifier: str | None = None) -> Function:
         """As `find`; raises ResourceNotFound with the ARN as it was asked for."""
@@ -94,23 +67,11 @@ class Catalog:
 
     async def list(self, scope: Scope, *, after: str = "", limit: int) -> tuple[Sequence[Function], str | None]:
         """Up to `limit` functions in order of name, and the name to go on after; None when these are the last."""
-        prefix = functions_prefix(scope)
-        documents = await self._documents.list(prefix, after=prefix + after if after else "", limit=limit + 1)
-        page = [decode(document.value) for document in documents[:limit]]
-        return page, page[-1].name if len(documents) > limit else None
+        return await self._functions.list(scope, after=after, limit=limit)
 
     async def usage(self, scope: Scope) -> Usage:
         """Counted once, then kept."""
-        usage = self._usage.setdefault(scope, Usage())
-        after = ""
-        while not usage.counted:
-            page, next_name = await self.list(scope, after=after, limit=1_000)
-            for function in page:
-                usage.found(function.name, _share(function))
-            if next_name is None:
-                usage.finish_count()
-            after = next_name or ""
-        return usage
+        return await self._functions.usage(scope)
 
     # Writing...
 
@@ -118,7 +79,7 @@ class Catalog:
         """`draft` is the configuration; code, identifiers, time and state are set here."""
         key = FunctionKey(draft.scope, draft.name)
         async with self._writing.alone(key.function):
-            if await self._read(key) is not None:
+            if await self._functions.read(key) is not None:
                 raise _exists(draft.name)
             async with self._keeping(key, zip_bytes) as code:
                 latest = self._stamp(dataclasses.replace(draft, code=code, state=State.PENDING, state_reason=CREATING))
@@ -158,7 +119,7 @@ class Catalog:
         """How the activation of a generation ended. None when that generation is not, or no longer, waiting for it."""
         key = FunctionKey(scope, name)
         async with self._writing.alone(key.function):
-            stored = await self._read(key)
+            stored = await self._functions.read(key)
             if stored is None or stored.function.latest.generation != generation:
                 return None
             if not stored.function.latest.is_settling:
@@ -176,7 +137,7 @@ class Catalog:
         """Take a function off `unsettled`, unless it has something to settle after all."""
         key = FunctionKey(scope, name)
         async with self._writing.alone(key.function):
-            stored = await self._read(key)
+            stored = await self._functions.read(key)
             if stored is None or not stored.function.latest.is_settling:
                 await self._documents.delete(key.activation)
 
@@ -186,25 +147,20 @@ class Catalog:
             while True:
                 stored = await self._must_read(key)
                 try:
-                    await self._documents.delete(key.function, expect=stored.revision)
+                    await self._functions.delete(key, expect=stored.revision)
                     break
                 except RevisionConflict:
                     continue
-            self._forget(key.function)
             await self._documents.delete(key.activation)
             await self._drop_references(key, stored.function.code)
 
     # Which code is needed...
 
-    async def collect_packages(self) -> int:
-        """Remove every package that no function needs. Answers how many."""
-        await self._drop_stale_references()
-        return await self._packages.collect(self._is_referenced)
-
-    async def _is_referenced(self, sha256: str) -> bool:
+    async def is_referenced(self, sha256: str) -> bool:
+        """Whether some function may need this package."""
         return bool(await self._documents.list(code_prefix(sha256), limit=1))
 
-    async def _drop_stale_references(self) -> None:
+    async def drop_stale_references(self) -> None:
         """What a crash between two writes has left."""
         after = ""
         while documents := await self._documents.list(CODE, after=after, limit=1_000):
@@ -212,7 +168,7 @@ class Catalog:
             for document in documents:
                 key = key_of(document.key)
                 async with self._writing.alone(key.function):
-                    stored = await self._read(key)
+                    stored = await self._functions.read(key)
                     if stored is None or document.key.split("/")[1] not in stored.function.code:
                         await self._documents.delete(document.key)
 
@@ -220,7 +176,7 @@ class Catalog:
     async def _keeping(self, key: FunctionKey, zip_bytes: bytes) -> AsyncIterator[Code]:
         """The package, kept and referred to; let go again if the function does not come to need it."""
         referred = set[str]()
-        before = await self._read(key)
+        before = await self._functions.read(key)
 
         async def refer(sha256: str) -> None:
             referred.add(sha256)
@@ -231,7 +187,7 @@ class Catalog:
                 await self._check_storage(key, code)
                 yield code
         finally:
-            stored = await self._read(key)
+            stored = await self._functions.read(key)
             had = before.function.code if before is not None else frozenset()
             needs = stored.function.code if stored is not None else frozenset()
             await self._drop_references(key, (had | referred) - needs)
@@ -239,6 +195,7 @@ class Catalog:
     async def _drop_references(self, key: FunctionKey, digests: frozenset[str] | set[str]) -> None:
         for sha256 in sorted(digests):
             await self._documents.delete(key.code(sha256))
+            self._packages.suspect(sha256)
 
     async def _check_storage(self, key: FunctionKey, code: Code) -> None:
         usage = await self.usage(key.scope)
@@ -271,63 +228,21 @@ class Catalog:
     async def _settle_later(self, key: FunctionKey, function: Function, *, expect: int) -> Function:
         """The marker first: whoever starts after a crash finds by it what is unfinished."""
         await self._documents.put(key.activation, b"")
-        return await self._put(key, function, expect)
+        return await self._functions.put(key, function, expect=expect)
 
     async def _edit(self, key: FunctionKey, edit: Callable[[Function], Function]) -> Function:
         while True:
             stored = await self._must_read(key)
             try:
-                return await self._put(key, edit(stored.function), stored.revision)
+                return await self._functions.put(key, edit(stored.function), expect=stored.revision)
             except RevisionConflict:
                 continue
 
-    async def _put(self, key: FunctionKey, function: Function, expect: int) -> Function:
-        deletions = self._deletions
-        document = await self._documents.put(key.function, encode(function), expect=expect)
-        self._remember(document, function, deletions)
-        return function
-
-    async def _must_read(self, key: FunctionKey) -> _Stored:
-        stored = await self._read(key)
+    async def _must_read(self, key: FunctionKey) -> Stored:
+        stored = await self._functions.read(key)
         if stored is None:
             raise _not_found(key.scope, key.name)
         return stored
-
-    async def _read(self, key: FunctionKey) -> _Stored | None:
-        deletions = self._deletions
-        document = await self._documents.get(key.function)
-        if document is None:
-            return None
-        function = decode(document.value)
-        self._remember(document, function, deletions)
-        return _Stored(function, document.revision)
-
-    # The cache...
-
-    def _remember(self, document: Document, function: Function, deletions: int) -> None:
-        """Unless something newer is known, or something was deleted since the read began: it may have been this."""
-        if self._deletions != deletions:
-            self._cache.pop(document.key, None)
-        elif (known := self._cache.get(document.key)) is None or known.revision < document.revision:
-            self._cache[document.key] = _Stored(function, document.revision)
-
-    def _forget(self, document_key: str) -> None:
-        self._deletions += 1
-        self._cache.pop(document_key, None)
-
-    def _on_change(self, change: Change) -> None:
-        key = key_of(change.key)
-        usage = self._usage.setdefault(key.scope, Usage())
-        function = None
-        if change.document is None:
-            self._forget(change.key)
-            usage.removed(key.name)
-        else:
-            function = decode(change.document.value)
-            self._remember(change.document, function, self._deletions)
-            usage.changed(key.name, _share(function))
-        for listener in tuple(self._listeners):
-            listener(key.scope, key.name, function)
 
 
 def check_updatable(latest: FunctionVersion, revision_id: str | None) -> None:
@@ -361,10 +276,6 @@ def _settled(function: Function, failure: Reason | None, revision_id: str) -> Fu
     if function.active is None:
         latest = dataclasses.replace(latest, state=State.FAILED, state_reason=failure)
     return dataclasses.replace(function, latest=latest)
-
-
-def _share(function: Function) -> Share:
-    return Share(function.latest.code.size, function.reserved_concurrency or 0)
 
 
 def _exists(name: str) -> ResourceConflict:

@@ -1,7 +1,7 @@
 """Deployment packages: kept as blobs, unpacked once into `packages/<sha256>/`, shared read-only by every environment.
 
-A tree appears under its final name only when it is whole and on disk. What is in use is held; `collect` removes only
-what is neither held nor referenced.
+A tree appears under its final name only when it is whole and on disk. What is in use is held; `collection`
+removes what is neither held nor referenced.
 """
 
 import asyncio
@@ -35,13 +35,17 @@ class BlobStore(Protocol):
 
 
 class Packages:
-    """All state is in memory but the directory: how often each package is held, and which are just being changed."""
+    """In memory are only how often each package is held, which may not be needed any more, and which are just being
+    changed.
+    """
 
     def __init__(self, directory: Path, blobs: BlobStore, limits: Limits) -> None:
         self._directory = directory
         self._blobs = blobs
         self._limits = limits
         self._held: Counter[str] = Counter()
+        self._suspected: set[str] = set()
+        self._suspicion = asyncio.Event()
         self._lock = KeyedLock()
 
     def __repr__(self) -> str:
@@ -86,13 +90,14 @@ class Packages:
     # Who uses what...
 
     def hold(self, sha256: str) -> None:
-        """Keep a package from `collect` until `release`, called as often. Hold first, then ask for the tree."""
+        """Keep a package from removal until `release`, called as often. Hold first, then ask for the tree."""
         self._held[sha256] += 1
 
     def release(self, sha256: str) -> None:
         self._held[sha256] -= 1
         if self._held[sha256] <= 0:
             del self._held[sha256]
+            self.suspect(sha256)
 
     @contextlib.contextmanager
     def holding(self, sha256: str) -> Iterator[None]:
@@ -102,22 +107,35 @@ class Packages:
         finally:
             self.release(sha256)
 
-    async def collect(self, is_referenced: Callable[[str], Awaitable[bool]]) -> int:
-        """Remove packages that are neither held nor referenced, tree and blob. Answers how many.
+    # What nobody needs any more...
 
-        A package is looked at while nobody can add or unpack it, so one that comes back meanwhile is made anew.
+    def suspect(self, sha256: str) -> None:
+        """Somebody has stopped needing this package; `suspects` hears of it."""
+        self._suspected.add(sha256)
+        self._suspicion.set()
+
+    async def suspects(self) -> set[str]:
+        """Wait until there are packages that may not be needed any more, and take their digests."""
+        await self._suspicion.wait()
+        self._suspicion.clear()
+        taken, self._suspected = self._suspected, set()
+        return taken
+
+    async def stored(self) -> set[str]:
+        """Every package there is anything of."""
+        return {*await asyncio.to_thread(self._trees), *await self._blobs.sizes()}
+
+    async def remove_unless_needed(self, sha256: str, is_referenced: Callable[[str], Awaitable[bool]]) -> bool:
+        """Remove a package, tree and blob, if nobody holds it and nothing refers to it. Whether it was.
+
+        This happens while nobody can add or unpack it, so a package that comes back meanwhile is made anew.
         """
-        trees = await asyncio.to_thread(self._trees)
-        blobs = await self._blobs.sizes()
-        removed = 0
-        for sha256 in sorted({*trees, *blobs}):
-            async with self._lock.alone(sha256):
-                if sha256 in self._held or await is_referenced(sha256) or sha256 in self._held:
-                    continue
-                await asyncio.to_thread(self._remove_tree, sha256)
-                await self._blobs.delete(sha256)
-                removed += 1
-        return removed
+        async with self._lock.alone(sha256):
+            if sha256 in self._held or await is_referenced(sha256) or sha256 in self._held:
+                return False
+            await asyncio.to_thread(self._remove_tree, sha256)
+            await self._blobs.delete(sha256)
+            return True
 
     async def _digest(self, zip_bytes: bytes) -> str:
         if len(zip_bytes) > self._limits.code_zipped_bytes:

@@ -111,7 +111,7 @@ def _check_runtime(runtime: str, here: Collection[str]) -> None:
     if runtime in identifiers.ACCEPTED or runtime == identifiers.CUSTOMER_MANAGED:
         raise InvalidParameterValue(
             f"The runtime {runtime} is valid on AWS and cannot be run by Pasture on this machine. "
-            f"Runtimes here: [{', '.join(sorted(here))}]. `pasture runtimes` says what others need."
+            f"Runtimes here: [{', '.join(sorted(here))}]. `pasture runtimes list` says what others need."
         )
     raise InvalidParameterValue(
         f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "

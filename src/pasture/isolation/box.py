@@ -1,11 +1,11 @@
-"""A sandbox of namespaces as the server sees it: its init's control socket, its pidfd, its cgroup, its listening socket."""
+"""A sandbox of namespaces as the server sees it: a socket to its init, a pidfd, a cgroup, a listening socket."""
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from pasture.isolation.channel import Channel
 from pasture.isolation.launcher import protocol
@@ -43,7 +43,7 @@ class BoxProcess:
 
 
 class Box:
-    """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, and whether init is alive."""
+    """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, whether it is alive."""
 
     def __init__(self, id: str, control: socket.socket, removed: Callable[[], None]) -> None:  # noqa: A002  its name
         loop = asyncio.get_running_loop()
@@ -84,6 +84,10 @@ class Box:
     @property
     def address(self) -> str:
         return self._address
+
+    @property
+    def is_alive(self) -> bool:
+        return self._created is not None and not self._channel.is_closed
 
     def path(self, inside: str) -> str:
         return inside
@@ -222,10 +226,8 @@ def _tree(pid: int) -> list[int]:
     pids = [pid]
     for parent in pids:
         try:
-            threads = os.listdir(f"/proc/{parent}/task")
-            for thread in threads:
-                with open(f"/proc/{parent}/task/{thread}/children", encoding="utf-8") as file:
-                    pids.extend(int(child) for child in file.read().split())
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                pids.extend(int(child) for child in (thread / "children").read_text().split())
         except (FileNotFoundError, ProcessLookupError):
             continue
     return pids

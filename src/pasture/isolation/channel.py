@@ -14,7 +14,7 @@ Received = Callable[[protocol.Message, list[int]], None]
 
 
 class Channel:
-    """`received` is called for each message, and owns the descriptors that came with it; `ended` once, when the other side is gone."""
+    """`received` is called for each message, and owns its descriptors; `ended` once, when the other side is gone."""
 
     def __init__(self, sock: socket.socket, received: Received, ended: Callable[[], None]) -> None:
         sock.setblocking(False)

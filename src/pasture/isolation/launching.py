@@ -1,11 +1,11 @@
-"""The launcher as the server sees it: a process that is asked for boxes, and that takes its boxes with it when it dies."""
+"""The launcher as the server sees it: a process that is asked for boxes, and takes them with it when it dies."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +55,14 @@ class Launcher:
     def is_alive(self) -> bool:
         return not self._channel.is_closed
 
-    async def ready(self) -> protocol.Message:
-        """Its `hello`: warnings, and the cgroups it works in."""
+    async def ready(self) -> None:
         async with asyncio.timeout(_READY_SECONDS):
             hello = await self._hello
         if hello["op"] == "failed":
             raise SandboxError(hello["reason"])
-        return hello
 
     async def create(self, spec: SandboxSpec, control: socket.socket) -> Created:
-        """Clone a box whose init has `control`; what init makes of it, it says there. When cancelled, the box is killed."""
+        """A box whose init has `control`; what init makes of it, it says there. When cancelled, the box is ended."""
         self._serial += 1
         answer: asyncio.Future[Created] = asyncio.get_running_loop().create_future()
         message = {"op": "create", "serial": self._serial, "box": _request(spec)}
@@ -73,7 +71,7 @@ class Launcher:
         return await answer
 
     async def end(self, created: Created) -> None:
-        """Kill a box, wait until everything in it is gone, and give back what it had. Also after the launcher's own end."""
+        """Kill a box, wait until all in it is gone, and give back what it had. Also after the launcher's own end."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
         # A frozen process takes a signal only when it runs again.
@@ -104,7 +102,7 @@ class Launcher:
             if not answer.done():
                 answer.set_exception(SandboxError(message["reason"]))
             return
-        created = Created(message["pid"], descriptors[0], limits.from_message(message["cgroup"]), self)
+        created = Created(message["pid"], descriptors[0], limits.group(message["cgroup"]), self)
         if answer.done():  # nobody wants it any more
             self._tasks.start(self.end(created), f"end the unwanted box {created.pid}")
         else:
@@ -122,14 +120,14 @@ class Launcher:
             )
 
 
-async def launch(directory: Path, owner: str) -> tuple[Launcher, Sequence[str], dict[str, str]]:
-    """A launcher that is ready, what it cannot enforce, and the cgroups that it works in."""
-    directory.mkdir(parents=True, exist_ok=True)
+async def launch(directory: Path, owner: str, hierarchy: cgroups.Hierarchy) -> Launcher:
+    """A launcher that is ready. `directory` exists, and is its own to mount on."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    package = Path(__file__).parent
+    groups = json.dumps(hierarchy.to_message())
+    arguments = (str(Path(__file__).parent), str(theirs.fileno()), str(directory), owner, groups)
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _START, str(package), str(theirs.fileno()), str(directory), owner,
+            sys.executable, "-I", "-S", "-c", _START, *arguments,
             pass_fds=(theirs.fileno(),),
             stdin=asyncio.subprocess.DEVNULL,
             # Out of reach of a terminal's Ctrl-C: the server ends it in its own time.
@@ -138,18 +136,17 @@ async def launch(directory: Path, owner: str) -> tuple[Launcher, Sequence[str], 
         )  # fmt: skip
     except OSError as error:
         ours.close()
-        raise SandboxError(
-            f"cannot start the launcher with {sys.executable}: {os.strerror(error.errno or 0)}."
-        ) from error
+        reason = os.strerror(error.errno or 0)
+        raise SandboxError(f"cannot start the launcher with {sys.executable}: {reason}.") from error
     finally:
         theirs.close()
     launcher = Launcher(process, ours)
     try:
-        hello = await launcher.ready()
+        await launcher.ready()
     except BaseException:
         await launcher.close()
         raise
-    return launcher, hello["warnings"], hello["roots"]
+    return launcher
 
 
 async def _gone(pidfd: int) -> None:

@@ -20,7 +20,7 @@ class SandboxSpec:
     """A box that programs can be started in. Sizes are bytes."""
 
     id: str
-    """Unique in this server; letters, digits and hyphens; names its cgroup and its directory."""
+    """Unique in this server; letters, digits and hyphens; names it in messages."""
     mounts: tuple[Mount, ...]
     memory_bytes: int
     tmp_bytes: int
@@ -51,7 +51,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a program ended: an exit code, or the signal that killed it. `out_of_memory`: the kernel killed for memory."""
+    """How a program ended: an exit code, or the signal that killed it. `out_of_memory`: killed for memory."""
 
     code: int | None
     signal: int | None = None
@@ -93,8 +93,13 @@ class Sandbox(Protocol):
         """`host:port` at which programs inside reach the listener."""
         ...
 
+    @property
+    def is_alive(self) -> bool:
+        """False once the box has gone without `destroy`: its launcher or its init was killed. Destroy it still."""
+        ...
+
     def path(self, inside: str) -> str:
-        """Where programs in this sandbox find a mount's target: `inside` itself, except where nothing is mounted (`process`)."""
+        """Where programs in this sandbox find a mount's target: `inside` itself, except where nothing is mounted."""
         ...
 
     async def start(self, program: Program) -> Process: ...

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pasture.kit.clock import Clock
 from pasture.kit.tasks import Tasks
 from pasture.logs.records import EVENT_OVERHEAD, StreamKey
+from pasture.logs.rules import NEWEST_MS, OLDEST_MS
 from pasture.logs.spec import LogEvent
 from pasture.logs.store import LogStore
 from pasture.store.errors import StoreFailed
@@ -79,6 +80,10 @@ class Intake:
         if writer.waiting + size > WRITER_LIMIT or self._size + size > LIMIT:
             writer.dropped += 1
             return
+        now = self._now()
+        if not now - OLDEST_MS <= event.timestamp <= now + NEWEST_MS:
+            # A function may say any time; one that PutLogEvents would refuse is not believed.
+            event = LogEvent(now, event.message)
         events.append(event)
         writer.waiting += size
         self._size += size
@@ -89,6 +94,11 @@ class Intake:
 
     async def flush(self) -> None:
         """Returns when everything that was written before the call can be read."""
+        if self._waiting or self._storing.locked():
+            # A task of ours: a reader that gives up must not take with it what writers have left.
+            await asyncio.shield(self._tasks.start(self._flush(), "flush"))
+
+    async def _flush(self) -> None:
         async with self._storing:
             if self._waiting:
                 await self._store_all(self._take_all())

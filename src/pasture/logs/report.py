@@ -1,10 +1,10 @@
 """What the platform says in a function's log: INIT_START, START, END, REPORT and its bad news. Pure.
 
 Every function answers with the text of one log event, to the letter as CloudWatch Logs
-stores it for the text format: fields parted by tabs, a newline at the end (REPORT has a
-tab before it). The log tail of an invocation is these and the function's own output, one
-after the other. Source: aws-lambda reference 2.5, with the examples of the Lambda
-developer guide ("Log and report format", "Understanding the execution environment").
+stores it for the text format: fields parted by tabs, a newline at the end. The log tail
+of an invocation is these and the function's own output, one after the other. Source:
+aws-lambda reference 2.5, and the examples of the Lambda developer guide ("Log and report
+format", "Understanding the execution environment").
 """
 
 import math
@@ -83,8 +83,9 @@ def report(of: Report) -> str:
     ]
     if of.init_duration_ms is not None:
         fields.append(f"Init Duration: {of.init_duration_ms:.2f} ms")
-    fields += _status(of.status, of.error_type)
-    text = "\t".join(fields) + "\t\n"
+    status = _status(of.status, of.error_type)
+    # The tab at the end is that of success: recorded REPORT lines with a status (September 2025) have none.
+    text = "\t".join(fields + (status or [""])) + "\n"
     if of.trace_id:
         text += f"XRAY TraceId: {of.trace_id}\tSegmentId: {of.segment_id}\tSampled: true\t\n"
     return text

@@ -125,13 +125,18 @@ class LogService:
 
     async def set_tags(self, scope: Scope, name: str, tags: Mapping[str, str]) -> None:
         """Added to those there are."""
-        merged = {**(await self._store.group(scope, name)).tags, **tags}
-        rules.check_tags(merged)
-        await self._store.set_tags(scope, name, merged)
+
+        def add(old: Mapping[str, str]) -> Mapping[str, str]:
+            merged = {**old, **tags}
+            rules.check_tags(merged)
+            return merged
+
+        await self._store.change_tags(scope, name, add)
 
     async def remove_tags(self, scope: Scope, name: str, keys: Sequence[str]) -> None:
-        tags = (await self._store.group(scope, name)).tags
-        await self._store.set_tags(scope, name, {key: value for key, value in tags.items() if key not in keys})
+        await self._store.change_tags(
+            scope, name, lambda old: {key: value for key, value in old.items() if key not in keys}
+        )
 
     # Streams...
 

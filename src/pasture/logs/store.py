@@ -12,7 +12,7 @@ removes it and its events in small steps.
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,8 @@ from pasture.logs import reading, sweeping
 from pasture.logs.errors import ResourceAlreadyExists, no_group, no_stream
 from pasture.logs.records import EVENT_OVERHEAD, Batch, Found, Group, Search, Span, StoredEvent, Stream, StreamKey
 from pasture.logs.spec import LogEvent
-from pasture.store.database import Database, Schema
+from pasture.store.database import Database
+from pasture.store.opening import Schema
 from pasture.store.prefix import prefix_end
 
 _SCHEMA = Schema(
@@ -55,6 +56,8 @@ _SCHEMA = Schema(
     synchronous="NORMAL",
     shrinks=True,
 )
+
+Tags = Mapping[str, str]
 
 _GROUP = "name, created, retention, class, kms, protected, tags, bytes"
 _STREAM = "name, created, first_event, nullif(last_event, 0), ingested"
@@ -101,11 +104,14 @@ class LogStore:
             lambda c: c.execute("UPDATE groups SET protected = ? WHERE id = ?", (protected, _group_id(c, scope, name)))
         )
 
-    async def set_tags(self, scope: Scope, name: str, tags: Mapping[str, str]) -> None:
-        text = json.dumps(dict(tags))
-        await self._database.write(
-            lambda c: c.execute("UPDATE groups SET tags = ? WHERE id = ?", (text, _group_id(c, scope, name)))
-        )
+    async def change_tags(self, scope: Scope, name: str, change: Callable[[Tags], Tags]) -> None:
+        """`change` gives the new tags for the old ones, or raises."""
+
+        def write(c: sqlite3.Connection) -> None:
+            tags = json.dumps(dict(change(_group(c, scope, name).tags)))
+            c.execute("UPDATE groups SET tags = ? WHERE id = ?", (tags, _group_id(c, scope, name)))
+
+        await self._database.write(write)
 
     # Streams...
 

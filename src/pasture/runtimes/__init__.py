@@ -2,4 +2,7 @@
 
 - `spec`: what a runtime is, and what every family promises.
 - `registry`: finds the families by name and answers which runtime an identifier means here.
+- `identifiers`: every runtime AWS has had. Pure.
+- `interpreters`: the CPythons of this machine; `python_bootstrap`: the first program of a Python environment.
+- `fake`: a family for tests.
 """

@@ -35,7 +35,7 @@ class FakeFamily:
 
     def install(self, identifier: str) -> InstalledRuntime:
         if self.broken or identifier not in self.present:
-            raise RuntimeUnavailable(self.broken or f"no {identifier} interpreter on this machine.")
+            raise RuntimeUnavailable(self.broken or f"no {identifier} interpreter on this machine")
         if identifier not in self.installed:
             self.installed.append(identifier)
         return self._made(identifier)

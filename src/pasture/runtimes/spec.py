@@ -10,7 +10,10 @@ from pasture.runtimes.identifiers import runtime_version_arn
 
 
 class RuntimeUnavailable(Exception):
-    """The runtime is known and not on this machine, or cannot be made ready; the message says what would help."""
+    """The runtime is known and not on this machine, or cannot be made ready; the message says what would help.
+
+    Without a full stop at its end.
+    """
 
 
 @dataclass(frozen=True, slots=True)

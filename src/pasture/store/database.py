@@ -11,33 +11,22 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from pasture.store.errors import StoreFailed, StoreFull
+from pasture.store.errors import StoreBusy, StoreFailed
+from pasture.store.opening import Schema, connect, connect_reader, failure
 
 T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
 
-_APPLICATION = 0x50415354  # "PAST", in the file's header
 _GROUP = 1_000
 _READERS = 2
-_BUSY_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """`migrations[n]` are the statements that lead from version n to n + 1; a new file takes them all."""
-
-    migrations: Sequence[Sequence[str]]
-    synchronous: Literal["FULL", "NORMAL"] = "FULL"
-    shrinks: bool = False
-    """Whether `PRAGMA incremental_vacuum` is to give space back. Decided when the file is made."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,10 +45,10 @@ class Database:
         self._path = path
         self._loop = loop
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._connection = _connect(path, schema)
+        self._connection = connect(path, schema)
         self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         for _ in range(_READERS):
-            self._readers.put(_reader(path))
+            self._readers.put(connect_reader(path))
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix=f"read {path.name}")
         # A daemon, so that a server that crashes is not held back: what was acknowledged is durable.
         self._thread = threading.Thread(target=self._run, name=f"write {path.name}", daemon=True)
@@ -80,7 +69,10 @@ class Database:
         return self._path
 
     async def write(self, work: Work[T], after: Callable[[T], None] | None = None) -> T:
-        """Returns when durable. `after` is called on the loop, in the order of commits, before the writer goes on."""
+        """Returns when durable. `after` is called on the loop, in the order of commits, before the writer goes on.
+
+        `work` may be run a second time when the transaction has failed: it may change nothing but the database.
+        """
         return await self.submit(work, after)
 
     def submit(self, work: Work[T], after: Callable[[T], None] | None = None) -> "asyncio.Future[T]":
@@ -129,7 +121,8 @@ class Database:
 
     def _run(self) -> None:
         while group := self._next_group():
-            if not self._attempt(group) and len(group) > 1:
+            failed = self._attempt(group)
+            if failed and len(group) > 1 and not isinstance(failed, StoreBusy):
                 # Alone, so that one write that is too big for the disk fails alone.
                 for write in group:
                     self._attempt([write])
@@ -152,15 +145,16 @@ class Database:
                 group.append(following)
         return group
 
-    def _attempt(self, group: list[_Write]) -> bool:
+    def _attempt(self, group: list[_Write]) -> StoreFailed | None:
         for write in group:
             write.error = None
         try:
             self._commit(group)
-        except sqlite3.Error as error:
-            self._undo(group, failure(self._path, "write", error))
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001 - every writer of the group gets it
+            failed = failure(self._path, "write", error)
+            self._undo(group, failed)
+            return failed
+        return None
 
     def _commit(self, group: list[_Write]) -> None:
         execute = self._connection.execute
@@ -202,79 +196,3 @@ def _answer(group: list[_Write]) -> None:
             write.answer.set_result(write.result)
         else:
             write.answer.set_exception(write.error)
-
-
-# Opening...
-
-
-def _connect(path: Path, schema: Schema) -> sqlite3.Connection:
-    connection = _open(path)
-    try:
-        if schema.shrinks:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of no effect once there are tables
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        _migrate(connection, path, schema.migrations)
-    except sqlite3.Error as error:
-        connection.close()
-        raise failure(path, "open", error) from error
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        # Each connection is used by one thread at a time; the thread that closes it is another.
-        return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise failure(path, "open", error) from error
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    connection = _open(path)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application != _APPLICATION and (tables or version):
-        raise StoreFailed(f"cannot use {path}: it is another program's database.", "Move it away and start again.")
-    if version > len(migrations):
-        raise StoreFailed(
-            f"cannot use {path}: a newer Pasture has written it (format {version}, this one knows {len(migrations)}).",
-            "Start that version again, or restore a backup from before the upgrade.",
-        )
-    for statements in migrations[version:]:
-        for statement in statements:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {len(migrations)}")
-    connection.execute("COMMIT")
-
-
-def failure(path: Path, what: str, error: sqlite3.Error) -> StoreFailed:
-    """SQLite's error as the operator's: what could not be done, why, and what helps."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    text = f"cannot {what} {path}: {error}."
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFull(text, "Free space in the data directory.")
-    return StoreFailed(text, _HINTS.get(code, ""))
-
-
-_HINTS = {
-    sqlite3.SQLITE_NOTADB: "The file is damaged: move it away and restore it from a backup.",
-    sqlite3.SQLITE_CORRUPT: "The file is damaged: move it away and restore it from a backup.",
-    sqlite3.SQLITE_CANTOPEN: "Check that the directory exists and that this user may write in it.",
-    sqlite3.SQLITE_READONLY: "Check that this user may write the file and its directory.",
-    sqlite3.SQLITE_PERM: "Check that this user may write the file and its directory.",
-    sqlite3.SQLITE_BUSY: "Another process uses it: only one server may use a data directory.",
-    sqlite3.SQLITE_LOCKED: "Another process uses it: only one server may use a data directory.",
-    sqlite3.SQLITE_IOERR: "Check the disk and the kernel's log.",
-}

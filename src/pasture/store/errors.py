@@ -7,5 +7,9 @@ class StoreFailed(OperatorError):
     """The store could not do what was asked. Nothing of it was done; what was acknowledged before stands."""
 
 
+class StoreBusy(StoreFailed):
+    """Another process holds the file."""
+
+
 class StoreFull(StoreFailed):
     """There is no room for the write. The store works on: it takes writes again as soon as there is room."""

@@ -30,7 +30,7 @@ def open_kind(name: str, *, run_directory: Path, owner: str) -> Isolation:
 
 
 def best_kind() -> tuple[str, str]:
-    """The strongest kind that works for this user on this machine, and why it is not a stronger one; blocks for 0.1 s."""
+    """The strongest kind that works for this user on this machine, and why no stronger one does. Blocks for 0.1 s."""
     why = why_no_namespaces()
     return ("process", why) if why else ("namespaces", "")
 

@@ -24,10 +24,9 @@ class NamespaceIsolation:
         # Where groups were made, for a start that finds itself elsewhere in the hierarchy.
         self._roots_file = run_directory / "cgroups.json"
         self._owner = owner
-        self._hierarchy: cgroups.Hierarchy | None = None
+        self._hierarchy = cgroups.Hierarchy(cgroups.Group, {}, [])
         self._launcher: Launcher | None = None
         self._launching = asyncio.Lock()
-        self._warnings: Sequence[str] = ()
         self._boxes: dict[str, Box] = {}
         self._is_open = False
 
@@ -37,7 +36,7 @@ class NamespaceIsolation:
 
     @property
     def warnings(self) -> Sequence[str]:
-        return self._warnings
+        return self._hierarchy.warnings
 
     async def open(self) -> None:
         await asyncio.to_thread(self._clear)
@@ -68,9 +67,8 @@ class NamespaceIsolation:
             if self._launcher is not None:
                 await self._launcher.close()
                 self._launcher = None
-        if self._hierarchy is not None:
-            await asyncio.to_thread(self._hierarchy.clear)
-            await asyncio.to_thread(self._hierarchy.remove)
+        await asyncio.to_thread(self._hierarchy.clear)
+        await asyncio.to_thread(self._hierarchy.remove)
         self._roots_file.unlink(missing_ok=True)
 
     async def _living_launcher(self) -> Launcher:
@@ -81,28 +79,27 @@ class NamespaceIsolation:
                 await self._bury(self._launcher)
                 self._launcher = None
             if self._launcher is None:
-                self._launcher, self._warnings, roots = await launch(self._directory, self._owner)
-                self._roots_file.write_text(json.dumps(roots))
+                self._launcher = await launch(self._directory, self._owner, self._hierarchy)
             return self._launcher
 
     async def _bury(self, launcher: Launcher) -> None:
         """One that has died: its boxes died with it, and their groups are named after it."""
         await launcher.close()
-        if self._hierarchy is not None:
-            await asyncio.to_thread(self._hierarchy.clear, f"{launcher.pid}-")
+        await asyncio.to_thread(self._hierarchy.clear, f"{launcher.pid}-")
 
     def _removed(self, box: str) -> None:
         self._boxes.pop(box, None)
 
     def _clear(self) -> None:
-        """What an earlier session of this data directory left: its groups, wherever it had them, with all that runs in them."""
+        """What an earlier session of this directory left: its groups, wherever they were, and all that runs there."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        hierarchy = self._hierarchy = limits.find(self._owner)
-        hierarchy.clear()
+        self._hierarchy = limits.find(self._owner)
+        self._hierarchy.clear()
         with suppress(FileNotFoundError):
-            roots = json.loads(self._roots_file.read_text())
-            if roots != hierarchy.roots:
-                cgroups.Hierarchy(roots, hierarchy.kind, []).clear()
+            limits.hierarchy(json.loads(self._roots_file.read_text())).clear()
+        fresh = self._roots_file.with_suffix(".new")
+        fresh.write_text(json.dumps(self._hierarchy.to_message()))
+        fresh.replace(self._roots_file)
 
 
 def make(*, run_directory: Path, owner: str) -> Isolation:

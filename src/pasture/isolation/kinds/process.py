@@ -1,4 +1,4 @@
-"""No isolation: programs are ordinary processes of the server's user. For machines without Linux namespaces, and for development."""
+"""No isolation: programs are ordinary processes of the server's user. For machines without Linux namespaces."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, San
 # then the command. Runs in the child alone, so nothing of the server can interfere.
 _EXEC = """
 import fcntl, os, sys
-report = fcntl.fcntl(int(sys.argv[1]), fcntl.F_DUPFD_CLOEXEC, 512)
+report = fcntl.fcntl(int(sys.argv[1]), fcntl.F_DUPFD_CLOEXEC, 64)
 os.close(int(sys.argv[1]))
 pairs = [pair.split(":") for pair in sys.argv[3].split(",") if pair]
-parked = [(fcntl.fcntl(int(a), fcntl.F_DUPFD_CLOEXEC, 512), int(b)) for a, b in pairs]
+parked = [(fcntl.fcntl(int(a), fcntl.F_DUPFD_CLOEXEC, 64), int(b)) for a, b in pairs]
 for a, _ in pairs:
     os.close(int(a))
 for a, b in parked:
@@ -40,6 +40,7 @@ except OSError as error:
     os.write(report, f"cannot {step}: {error.strerror}.".encode())
     os._exit(127)
 """
+_TMP = "/tmp"  # noqa: S108  where programs expect it; it is a directory of the sandbox's own
 _WARNING = (
     "Nothing is isolated: functions run as the server's own user, see its files and network, "
     "and their memory, processor time, processes and /tmp are not limited."
@@ -112,9 +113,13 @@ class ProcessSandbox:
         host, port = self._listener.getsockname()
         return f"{host}:{port}"
 
+    @property
+    def is_alive(self) -> bool:
+        return True
+
     def path(self, inside: str) -> str:
-        if inside == "/tmp" or inside.startswith("/tmp/"):  # noqa: S108  the sandbox's own
-            return str(self._directory) + inside[len("/tmp") :]
+        if inside == _TMP or inside.startswith(_TMP + "/"):
+            return str(self._directory) + inside[len(_TMP) :]
         for mount in sorted(self._spec.mounts, key=lambda mount: -len(mount.target)):
             target = mount.target.rstrip("/")
             if inside == target or inside.startswith(target + "/"):
@@ -230,7 +235,7 @@ async def _read_all(descriptor: int) -> str:
 
 
 def _kill_strays(directory: Path) -> None:
-    """Processes that have left their group or outlived a crashed server, known by their TMPDIR. Where there is no /proc, none is found."""
+    """Processes that have left their group, or outlived a server; known by their TMPDIR, where there is a /proc."""
     mark = b"\0TMPDIR=" + os.fsencode(directory)
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # ended meanwhile, or another user's

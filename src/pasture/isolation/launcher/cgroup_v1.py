@@ -1,5 +1,8 @@
 """Cgroups of version 1: one directory per controller, as root only."""
 
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+# ruff: noqa: PTH102, PTH103
+
 import os
 import time
 
@@ -70,7 +73,7 @@ class GroupV1(Group):
 
 
 def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
-    """Groups under this process's own ones; None where memory is not a controller of version 1, or nothing can be written."""
+    """Groups under this process's own ones; None where memory is not of version 1, or nothing can be written."""
     own = {name: place.own for place in places for name in place.controllers if name in _WANTED}
     if "memory" not in own:
         return None
@@ -86,4 +89,4 @@ def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
         for name in _WANTED
         if name not in own
     ]
-    return Hierarchy(roots, GroupV1, warnings)
+    return Hierarchy(GroupV1, roots, warnings)

@@ -1,5 +1,8 @@
 """Cgroups of version 2: one directory, controllers handed down from the root, to an ordinary user by delegation."""
 
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+# ruff: noqa: PTH102, PTH103, PTH106, PTH110
+
 import errno
 import os
 import time
@@ -12,6 +15,7 @@ _WANTED = ("memory", "cpu", "pids")
 _PERIOD_MICROSECONDS = 100_000
 _MINIMUM_MICROSECONDS = 1_000
 _FREEZE_SECONDS = 2.0
+_LEAF = "pasture-server"
 
 
 class GroupV2(Group):
@@ -65,7 +69,7 @@ class GroupV2(Group):
 
 
 def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
-    """Groups in the nearest cgroup, from this process's own upwards, that can be written and has the controllers to give.
+    """Groups in the nearest cgroup, from this process's own upwards, that can be written and has controllers to give.
 
     A systemd service with `Delegate=yes` has them in its own cgroup; an ordinary user in
     `app.slice` of the user's manager; root at the latest at the top.
@@ -74,24 +78,26 @@ def find(owner: str, places: "list[Place]") -> "Hierarchy | None":
     if place is None:
         return None
     best: tuple[str, list[str]] | None = None
-    for parent in _upwards(place.own, place.mount):
+    # In the leaf that an earlier call has moved this process to, see `_make_way`.
+    own = place.own.removesuffix("/" + _LEAF)
+    for parent in _upwards(own, place.mount):
         root = f"{parent}/pasture-{owner}"
-        missing = _prepare(parent, root, place.own)
+        missing = _prepare(parent, root, own)
         if missing is None:
             continue
         if not missing:
-            return Hierarchy({"": root}, GroupV2, [])
+            return Hierarchy(GroupV2, {"": root}, [])
         if best is None or len(missing) < len(best[1]):
             best = (root, missing)
     if best is None:
         return None
     root, missing = best
-    return Hierarchy({"": root}, GroupV2, [_warning(missing)])
+    return Hierarchy(GroupV2, {"": root}, [_warning(missing)])
 
 
 def _warning(missing: "list[str]") -> str:
     return (
-        f"The limits of {', '.join(missing)} are not enforced: no cgroup that can be written here has these controllers. "
+        f"The limits of {', '.join(missing)} are not enforced: no cgroup that can be written here has them. "
         "Run as root, or with `systemd-run --user --scope -p Delegate=yes`."
     )
 
@@ -102,7 +108,7 @@ def _upwards(own: str, mount: str) -> "list[str]":
 
 
 def _prepare(parent: str, root: str, own: str) -> "list[str] | None":
-    """Make `root` in `parent` and hand it the controllers: those that it lacks afterwards; None when it cannot hold processes of ours."""
+    """Make `root` in `parent`, hand it the controllers, say which it lacks; None when it cannot hold our processes."""
     if not _writable(parent):
         return None
     try:
@@ -137,17 +143,16 @@ def _make_way(parent: str) -> None:
     pids = [int(pid) for pid in read(parent + "/cgroup.procs").split()]
     if not all(_ours(pid) for pid in pids):
         return
-    leaf = parent + "/server"
+    leaf = f"{parent}/{_LEAF}"
     os.makedirs(leaf, exist_ok=True)
     for pid in pids:
         write_if_there(leaf + "/cgroup.procs", str(pid))
 
 
 def _ours(pid: int) -> bool:
-    """This process, or one that it or its parent has started."""
-    family = {os.getpid(), os.getppid()} - {1}
+    """This process, or one that it has started."""
     while pid > 1:
-        if pid in family:
+        if pid == os.getpid():
             return True
         try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

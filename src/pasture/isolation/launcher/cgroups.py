@@ -5,6 +5,9 @@ it, freezes it and removes it. This `Group` is the one that limits nothing; `cgr
 and `cgroup_v2` have the real ones; `limits` finds which of them serves here.
 """
 
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+# ruff: noqa: PTH106, PTH112, PTH123
+
 import errno
 import os
 import signal
@@ -88,10 +91,13 @@ class Group:
 class Hierarchy:
     """Where the groups of this server are made. `warnings`: what is not enforced, for people."""
 
-    def __init__(self, roots: "dict[str, str]", kind: "type[Group]", warnings: "list[str]") -> None:
-        self.roots = roots
+    def __init__(self, kind: "type[Group]", roots: "dict[str, str]", warnings: "list[str]") -> None:
         self.kind = kind
+        self.roots = roots
         self.warnings = warnings
+
+    def to_message(self) -> "dict[str, Any]":
+        return {"version": self.kind.version, "directories": self.roots}
 
     def group(self, box: str) -> Group:
         return self.kind({name: f"{root}/{box}" for name, root in self.roots.items()})

@@ -1,11 +1,14 @@
 """What a program may: who it runs as, no capability at all, no way to gain one, and limits on what it holds."""
 
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+
 import contextlib
 import errno
 import os
 import resource
 
 from . import syscalls
+from .cgroups import write
 from .failure import step
 
 # Of capabilities(7): what a box's init needs to start programs as another user, and to end them.
@@ -23,7 +26,7 @@ _CORE = 1
 
 
 def restrict_init() -> None:
-    """Keep what init needs. The bounding set is emptied here, once: every program inherits it, and init never executes anything."""
+    """Keep what init needs. The bounding set is emptied here, once, for every program: init never executes anything."""
     with step("empty the capability bounding set"):
         for capability in range(_LAST + 1):
             try:
@@ -40,7 +43,7 @@ def restrict_init() -> None:
 
 
 def become(uid: int, gid: int, *, switch: bool) -> None:
-    """Give up everything. `switch` is False where the user namespace maps this one user only, and the program already is it."""
+    """Give up everything. `switch` is False where the user namespace has this one user only, and the program is it."""
     if switch:
         with step(f"become user {uid} of group {gid}"):
             os.setgroups([])
@@ -81,5 +84,5 @@ def prefer_for_oom() -> None:
     """When memory runs out, functions go before anything else of the host, and programs before their init."""
     # The file belongs to root as long as the process is not dumpable.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
-    with step("raise oom_score_adj"), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
-        file.write("1000")
+    with step("raise oom_score_adj"):
+        write("/proc/self/oom_score_adj", "1000")

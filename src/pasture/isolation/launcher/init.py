@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-from . import credentials, namespaces, network, programs, protocol, root, syscalls
+from . import credentials, namespaces, network, programs, protocol, root, signals, syscalls
 from .cgroups import Group
 from .failure import StepFailed, step
 from .protocol import BoxRequest, Message, ProgramRequest
@@ -30,7 +30,7 @@ class Blank:
 
 
 def run(blank: Blank, orders: socket.socket) -> None:
-    """In the cloned process: get everything ready that every box has, wait for the order, become that box. Never returns."""
+    """In the cloned process: get ready what every box has, wait for the order, become that box. Never returns."""
     code = 1
     try:
         made = _prepare(blank, orders.fileno())
@@ -54,11 +54,11 @@ def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
     """A failure is kept, for whoever asks for the box."""
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        # A signal without a handler does not reach a pid 1; Python's handler for this one would be one.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         _close_all_but(kept)
         blank.group.enter()
         namespaces.settle(rootless=blank.rootless)
+        with step("take a session keyring of its own"):
+            syscalls.join_new_session_keyring()
         root.lay(blank.template, blank.template.identity(blank.user.uid, blank.user.gid))
         return Prepared(*network.listen())
     except Exception as error:  # noqa: BLE001  it is reported by `_become`
@@ -68,7 +68,7 @@ def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
 def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, control: socket.socket) -> None:
     try:
         if isinstance(made, Exception):
-            raise made
+            raise made  # noqa: TRY301  it was kept for this place
         root.furnish(blank.template, request.mounts, request.tmp_bytes)
         with step(f"set the host name {request.hostname!r}"):
             socket.sethostname(request.hostname)
@@ -105,20 +105,15 @@ class Init:
         self._control = control
         self._allowance = allowance
         self._programs: dict[int, int] = {}
-        self._wake, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._ends = signals.ChildrenEnd()
 
     def serve(self) -> None:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
+        poll.register(self._ends, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
-            if self._wake.fileno() in ready:
-                self._drain()
+            self._ends.clear()
             self._reap(os.WNOHANG)
             if self._control.fileno() in ready:
                 received = protocol.receive(self._control)
@@ -157,11 +152,6 @@ class Init:
         # Children of the killed become ours, so that nothing is left when there is no child left.
         self._reap(0)
         protocol.send(self._control, {"op": "killed", "serial": serial})
-
-    def _drain(self) -> None:
-        with suppress(BlockingIOError):
-            while self._wake.recv(4096):
-                pass
 
     def _reap(self, options: int) -> None:
         while True:

@@ -13,13 +13,21 @@ _KINDS: "tuple[type[Group], ...]" = (Group, cgroup_v1.GroupV1, cgroup_v2.GroupV2
 
 
 def find(owner: str) -> Hierarchy:
-    """The groups of the server with this token, ready for use. `owner` names them: `pasture-<owner>/<box>`."""
+    """The groups of the server with this token, ready for use. `owner` names them: `pasture-<owner>/<box>`.
+
+    For the server alone, which may be moved by it: the launcher is told the outcome.
+    """
     places = mounted()
     found = cgroup_v1.find(owner, places) or cgroup_v2.find(owner, places)
-    return found or Hierarchy({}, Group, [_UNLIMITED])
+    return found or Hierarchy(Group, {}, [_UNLIMITED])
 
 
-def from_message(message: "dict[str, Any]") -> Group:
+def hierarchy(message: "dict[str, Any]") -> Hierarchy:
+    """The same hierarchy, for another process."""
+    return Hierarchy(_KINDS[message["version"]], message["directories"], [])
+
+
+def group(message: "dict[str, Any]") -> Group:
     """The same group, for another process."""
-    group: Group = _KINDS[message["version"]](message["directories"])
-    return group
+    made: Group = _KINDS[message["version"]](message["directories"])
+    return made

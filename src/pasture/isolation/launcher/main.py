@@ -1,6 +1,7 @@
-"""The launcher's loop: takes requests for boxes, clones them, reaps them; when the server is gone it ends them all and itself."""
+"""The launcher's loop: takes orders for boxes, clones them, reaps them; without a server it ends them and itself."""
 
 import gc
+import json
 import os
 import select
 import signal
@@ -9,11 +10,10 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from . import cgroups, init, limits, namespaces, protocol
+from . import cgroups, init, limits, namespaces, protocol, signals
 from .failure import StepFailed
 from .protocol import BoxRequest, Message
 from .template import Template
-
 
 # Long enough for whoever asked for a box to have the processor to himself first.
 _IDLE_MILLISECONDS = 10
@@ -35,11 +35,11 @@ class Running:
 
 
 class Launcher:
-    """Mutable state: one blank box in stock, the boxes that live, and the groups that the server has not yet removed."""
+    """Mutable state: one blank box in stock, the boxes that live, the groups that the server has not yet removed."""
 
-    def __init__(self, channel: socket.socket, directory: str, owner: str) -> None:
+    def __init__(self, channel: socket.socket, directory: str, owner: str, hierarchy: cgroups.Hierarchy) -> None:
         self._channel = channel
-        self._hierarchy = limits.find(owner)
+        self._hierarchy = hierarchy
         self._rootless = namespaces.separate()
         self._users = namespaces.Users(owner, rootless=self._rootless)
         self._template = Template(directory)
@@ -48,19 +48,17 @@ class Launcher:
         self._blank: Running | None = None
         self._living: dict[int, namespaces.User] = {}
         self._groups: dict[int, cgroups.Group] = {}
-        self._wake, self._woken = socket.socketpair()
+        self._ends = signals.ChildrenEnd()
 
     def serve(self) -> None:
-        self._listen_for_ends()
-        warnings = self._hierarchy.warnings
-        protocol.send(self._channel, {"op": "hello", "warnings": warnings, "roots": self._hierarchy.roots})
+        protocol.send(self._channel, {"op": "hello"})
         # What exists now is shared with every box; the collector would copy it by touching it.
         gc.collect()
         gc.freeze()
         gc.disable()
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
+        poll.register(self._ends, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(_IDLE_MILLISECONDS if self._blank is None else None)}
             if not ready:
@@ -82,12 +80,6 @@ class Launcher:
             os.waitpid(pid, 0)
         for group in self._groups.values():
             group.remove()
-
-    def _listen_for_ends(self) -> None:
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
-        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def _obey(self, message: Message, descriptors: "list[int]") -> None:
         try:
@@ -142,9 +134,7 @@ class Launcher:
         return Running(pid, pidfd, group, user, orders)
 
     def _reap(self) -> None:
-        with suppress(BlockingIOError):
-            while self._wake.recv(4096):
-                pass
+        self._ends.clear()
         while self._living:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -156,15 +146,16 @@ class Launcher:
                 self._blank = None
 
 
-def main(descriptor: int, directory: str, owner: str) -> None:
+def main(descriptor: int, directory: str, owner: str, groups: str) -> None:
+    """`descriptor`: the channel to the server; `directory`: one to mount on; `groups`: a hierarchy's message."""
     channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
     os.umask(0o022)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signals.reset()
     # Everything is imported. From here on nothing is: in a box these paths would be what the box shows there.
     sys.path.clear()
     try:
-        launcher = Launcher(channel, directory, owner)
+        launcher = Launcher(channel, directory, owner, limits.hierarchy(json.loads(groups)))
     except StepFailed as error:
         protocol.send(channel, {"op": "failed", "reason": str(error)})
         return

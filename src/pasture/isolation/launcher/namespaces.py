@@ -93,5 +93,7 @@ def settle(*, rootless: bool) -> None:
     """In a box, once it is in its cgroup: be its user in its user namespace, and see that cgroup as the root of all."""
     if rootless:
         _map(_UID, _GID)
+        with step("forbid user namespaces in the box"):
+            Path("/proc/sys/user/max_user_namespaces").write_text("0")
     with step("make the cgroup namespace of the box"):
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 # Holding the kernel's and the box's own things: a mount there could open what is closed.
-_RESERVED = ("/proc", "/dev", "/tmp", "/sys")
+_RESERVED = ("/proc", "/dev", "/tmp", "/sys")  # noqa: S108  a box's own
 
 
 @dataclass(frozen=True)
 class Bind:
-    """Show `source` read-only at `target`. `make`: the mount point is made first; else it lies in another mount and has to be there."""
+    """Show `source` read-only at `target`. `make`: the mount point is made; else it is there, in another mount."""
 
     source: str
     target: str
@@ -20,7 +20,7 @@ class BadMount(Exception):
 
 
 def plan(mounts: "list[tuple[str, str]]", existing: "tuple[str, ...]") -> "list[Bind]":
-    """Outer mounts before those within them, otherwise in the order given. `existing`: read-only trees of the root, such as /usr."""
+    """Outer mounts before those within them, else in the order given. `existing`: read-only trees, such as /usr."""
     targets = [_checked(target) for _, target in mounts]
     if len(set(targets)) < len(targets):
         twice = next(target for target in targets if targets.count(target) > 1)

@@ -1,16 +1,18 @@
 """Starting a program in a box: everything between the fork and the first instruction of the program's own."""
 
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+# ruff: noqa: PTH123
+
 import errno
 import fcntl
 import json
 import os
-import signal
 import warnings  # noqa: F401  os.execvpe imports it when it has to search PATH
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import credentials, syscalls
-from .failure import StepFailed, failed, step
+from . import credentials, signals, syscalls
+from .failure import StepFailed, step
 from .namespaces import User
 from .protocol import ProgramRequest
 
@@ -39,7 +41,7 @@ class Allowance:
 def execute(request: ProgramRequest) -> None:
     program = request.command[0]
     with step(f"execute {program}", _EXEC_HINTS):
-        os.execvpe(program, request.command, request.environment)
+        os.execvpe(program, request.command, request.environment)  # noqa: S606  no shell is the point
 
 
 def start(request: ProgramRequest, descriptors: "list[int]", allowance: Allowance, run: Run = execute) -> int:
@@ -84,7 +86,7 @@ def _prepare(request: ProgramRequest, descriptors: "list[int]", allowance: Allow
     credentials.become(allowance.user.uid, allowance.user.gid, switch=allowance.user.switch)
     with step(f"change to the directory {request.directory}"):
         os.chdir(request.directory)
-    _reset_signals()
+    signals.reset_for_program()
 
 
 def _place(descriptors: "list[int]", numbers: "tuple[int, ...]") -> None:
@@ -107,15 +109,3 @@ def _close_all_but(kept: "set[int]") -> None:
             os.closerange(first, number)
         first = number + 1
     os.closerange(first, _ALL)
-
-
-def _reset_signals() -> None:
-    """Python ignores some, and init handles one; an ignored signal would stay ignored in the program."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except OSError as error:
-            failure = failed(f"reset signal {number}", error)
-            if error.errno != errno.EINVAL:  # the C library's own
-                raise failure from error
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])

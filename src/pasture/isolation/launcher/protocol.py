@@ -1,4 +1,4 @@
-"""What the server, the launcher and a box's init say to each other: one JSON object a packet, with descriptors beside it.
+"""What the server, the launcher and a box's init say to each other: one JSON object a packet, descriptors beside it.
 
 To the launcher: `create` (with the init's end of the box's control socket), `forget`.
 From it: `hello` or `failed` once, then for each create `created` (with the pidfd) or `failed`.
@@ -59,7 +59,7 @@ def send(channel: socket.socket, message: Message, descriptors: "tuple[int, ...]
 
 def receive(channel: socket.socket) -> "tuple[Message, list[int]] | None":
     """The next message with its descriptors, which are the receiver's to close; None at the end."""
-    # Not socket.recv_fds: it takes flags and does not pass them on, and close-on-exec is what keeps these out of programs.
+    # Not socket.recv_fds: it takes flags and drops them, and close-on-exec is what keeps these out of programs.
     space = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
     data, ancillary, flags, _ = channel.recvmsg(MAX_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
     descriptors = _descriptors(ancillary)

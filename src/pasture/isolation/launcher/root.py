@@ -1,4 +1,7 @@
-"""The file system of one box: a small tmpfs with the shared parts, the box's own mounts, /tmp and /proc; then it becomes the root."""
+"""The file system of one box: a small tmpfs with the shared parts, the box's own mounts, /tmp and /proc."""
+
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH120, PTH211
 
 import os
 from pathlib import Path
@@ -9,6 +12,8 @@ from .plan import BadMount, Bind, plan
 from .template import Template
 
 _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+# As ext4 has it where files are small: a full /tmp costs the kernel no more than its pages again.
+_BYTES_PER_INODE = 4096
 _DIRECTORIES = ("proc", "tmp", "var", "var/task", "var/runtime", "var/lang", "opt", "mnt", "run", "home", "root")
 # As runc masks them. What only root may open needs no mask: no program is root.
 _PROC_FILES = ("kcore", "keys", "kallsyms", "kmsg", "latency_stats", "sched_debug", "timer_list")
@@ -88,8 +93,10 @@ def _bind(source: str, target: str) -> None:
 
 def _tmp(root: str, size: int) -> None:
     with step(f"mount /tmp of the box with {size} bytes"):
-        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
-        syscalls.mount("tmp", f"{root}/tmp", "tmpfs", flags, f"mode=1777,size={size}")
+        target, flags = f"{root}/tmp", syscalls.MS_NOSUID | syscalls.MS_NODEV  # noqa: S108  the box's own
+        syscalls.mount(
+            "tmp", target, "tmpfs", flags, f"mode=1777,size={size},nr_inodes={size // _BYTES_PER_INODE + 1024}"
+        )
 
 
 def _proc(template: Template, root: str) -> None:

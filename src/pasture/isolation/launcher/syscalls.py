@@ -1,6 +1,7 @@
-"""The system calls that Python does not offer, each raising OSError with the errno. Same numbers on x86-64 and arm64, but for clone."""
+"""The system calls that Python does not offer, each raising OSError with the errno."""
 
 import ctypes
+import errno
 import os
 import platform
 import signal
@@ -50,6 +51,8 @@ _NR_MOUNT_SETATTR = 442
 _NR_CLONE3 = 435
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
 _NR_CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91}
+_NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -70,7 +73,7 @@ def unshare(flags: int) -> None:
 
 
 def clone(flags: int, cgroup: "int | None" = None) -> "tuple[int, int]":
-    """Fork into new namespaces, and into a cgroup of version 2 given as a descriptor: (pid, pidfd); (0, -1) in the child.
+    """Fork into new namespaces, and into a cgroup (version 2, a descriptor): (pid, pidfd), and (0, -1) in the child.
 
     Python's and libc's fork handlers do not run; with one thread there is nothing for
     them to mend. Saves the second fork that unshare(CLONE_NEWPID) would need.
@@ -96,7 +99,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def mount_attributes(target: str, attributes: int, *, recursive: bool = False) -> None:
-    """Add attributes (MOUNT_ATTR_*) to a mount. Never takes one away, so it also works on mounts that a user namespace has locked."""
+    """Add attributes (MOUNT_ATTR_*) to a mount. Takes none away, so it works also on what a user namespace locks."""
     wanted = struct.pack("4Q", attributes, 0, 0, 0)
     _check(
         _libc.syscall(
@@ -128,3 +131,13 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     sets = (effective, permitted, inheritable)
     data = struct.pack("6I", *(s & 0xFFFFFFFF for s in sets), *(s >> 32 for s in sets))
     _check(_libc.syscall(ctypes.c_long(_number(_NR_CAPSET)), header, data))
+
+
+def join_new_session_keyring() -> None:
+    """Leave the server's keys behind: a session keyring passes to children, whoever they become."""
+    try:
+        _check(_libc.syscall(ctypes.c_long(_number(_NR_KEYCTL)), ctypes.c_int(_KEYCTL_JOIN_SESSION_KEYRING), None))
+    except OSError as error:
+        # Neither a kernel without keys nor a container that forbids the call has any to leave behind.
+        if error.errno not in {errno.ENOSYS, errno.EPERM}:
+            raise

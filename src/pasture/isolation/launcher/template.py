@@ -1,8 +1,11 @@
-"""The part of a box's root that all boxes share: the host's /usr without what was installed by hand, a made-up /etc, five devices.
+"""What all boxes share of their root: the host's /usr without what was installed by hand, a made-up /etc, five devices.
 
 Built once by the launcher, on a tmpfs in its own mount namespace, where boxes copy it
 from. The host never sees these mounts, and they end with the last process that does.
 """
+
+# Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH118, PTH211
 
 import os
 import shutil
@@ -32,7 +35,7 @@ _ETC = {
 
 
 class Template:
-    """`system` are the names at the top of a box's root that are copied from `directory`; `links` those that are symbolic links."""
+    """`system`: what a box's root has at its top of `directory`; `links`: the symbolic links there."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -42,7 +45,7 @@ class Template:
         self.links: dict[str, str] = {}
 
     def build(self) -> None:
-        """In a mount namespace of one's own. What the host mounts and unmounts from now on is followed; nothing goes back."""
+        """In a mount namespace of one's own. What the host mounts and unmounts later is followed; nothing goes back."""
         with step("separate the launcher's mounts from the host's"):
             syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
         with step(f"mount a tmpfs at {self.directory}"):

@@ -70,8 +70,8 @@ class PythonFamily:
         found = self._interpreters().get(identifier)
         if found is None:
             raise RuntimeUnavailable(
-                f"no {identifier} interpreter on this machine. Install CPython {identifier.removeprefix('python')} "
-                "(from the distribution, pyenv or uv) and start Pasture again."
+                f"no {identifier} interpreter on this machine: install CPython {identifier.removeprefix('python')} "
+                "(from the distribution, pyenv or uv) and start Pasture again"
             )
         with _locked(self._cache / f"{identifier}.lock"):
             self._empty.mkdir(mode=0o755, exist_ok=True)
@@ -105,12 +105,13 @@ class PythonFamily:
         )
 
     def _mounts(self, interpreter: Interpreter) -> tuple[Mount, ...]:
-        """The interpreter (unless it is the system's, which is there anyway), an empty directory over what the host
-        installed for it, and the runtime client.
+        """The interpreter (unless it is the system's, which is there anyway), the runtime client, and an empty
+        directory over what the host has installed for the interpreter: its `.pth` files would run before the bootstrap.
         """
         lib = f"lib/python3.{interpreter.minor}/site-packages"
         if interpreter.is_system:
-            masked = [path for path in _SYSTEM_PACKAGES if Path(path).is_dir()]
+            paths = [path.format(f"python3.{interpreter.minor}") for path in _SYSTEM_PACKAGES]
+            masked = [path for path in paths if Path(path).is_dir()]
             lang = []
         else:
             masked = [f"{LANG}/{lib}"] if (interpreter.prefix / lib).is_dir() else []
@@ -147,7 +148,7 @@ class PythonFamily:
         if done.returncode != 0:
             raise RuntimeUnavailable(
                 f"cannot install {' and '.join(PINS)} for python3.{interpreter.minor}: {_last_lines(done.stdout)} "
-                "Check that pip reaches a package index (PIP_INDEX_URL) and try again."
+                "Check that pip reaches a package index (PIP_INDEX_URL) and try again"
             )
 
 
@@ -155,8 +156,14 @@ _LIBRARIES = (
     "/var/lang/lib", "/lib64", "/usr/lib64", RUNTIME, f"{RUNTIME}/lib", "/var/task", "/var/task/lib", "/opt/lib",
 )  # fmt: skip
 
-# On Debian, what the distribution and the host's administrator installed for every Python 3.
-_SYSTEM_PACKAGES = ("/usr/lib/python3/dist-packages",)
+# Where distributions and administrators install for the system's interpreter (Debian's, Fedora's).
+_SYSTEM_PACKAGES = (
+    "/usr/lib/python3/dist-packages",
+    "/usr/local/lib/{}/dist-packages",
+    "/usr/lib/{}/site-packages",
+    "/usr/lib64/{}/site-packages",
+    "/usr/local/lib/{}/site-packages",
+)
 
 
 def family(cache: Path) -> PythonFamily:
@@ -205,7 +212,7 @@ def _run(*command: str) -> "subprocess.CompletedProcess[str]":
             text=True, errors="replace", timeout=PIP_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RuntimeUnavailable(f"cannot run {command[0]}: {error}.") from error
+        raise RuntimeUnavailable(f"cannot run {command[0]}: {error}") from error
 
 
 def _last_lines(output: str) -> str:

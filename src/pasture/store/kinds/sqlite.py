@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from pasture.store.database import Database, Schema
+from pasture.store.database import Database
 from pasture.store.documents import Change, Document, RevisionConflict, Watcher
+from pasture.store.opening import Schema
 from pasture.store.prefix import prefix_end
 from pasture.store.watchers import Watchers
 

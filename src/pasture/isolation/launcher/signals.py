@@ -1,0 +1,43 @@
+"""Signals of the launcher and of an init: every one at its default, but for the ends of children, which wake a poll."""
+
+import signal
+import socket
+from contextlib import suppress
+
+
+class ChildrenEnd:
+    """Readable when a child may have ended since the last `clear`. One per process."""
+
+    def __init__(self) -> None:
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def fileno(self) -> int:
+        return self._wake.fileno()
+
+    def clear(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake.recv(4096):
+                pass
+
+
+def reset() -> None:
+    """In the launcher, for itself and everything cloned from it.
+
+    A server may ignore some (nohup), and Python handles SIGINT: a pid 1 is not reached by
+    a signal that it has no handler for. SIGPIPE stays ignored, as sockets need it.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
+        with suppress(OSError):  # the C library's own
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def reset_for_program() -> None:
+    """What is not as a program expects it."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -1,0 +1,434 @@
+"""Which environment serves which invocation; which to start, which to stop."""
+
+import itertools
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pasture.environments.assignment import Assignment, Refuse, Serve, Start, Step, Stop, Want
+
+
+def node(memory_mb: int = 1024) -> Assignment:
+    """Its environments are e1, e2, e3 …"""
+    numbers = itertools.count(1)
+    return Assignment(memory_mb, lambda: f"e{next(numbers)}")
+
+
+def wants(id_: str, key: str, memory_mb: int = 128) -> Want:
+    return Want(id_, key, memory_mb)
+
+
+def warm(n: Assignment, id_: str, key: str, now: float, memory_mb: int = 128) -> str:
+    """The environment that was started for an invocation, once it has served it."""
+    (start,) = n.arrives(wants(id_, key, memory_mb))
+    assert isinstance(start, Start)
+    n.becomes_ready(start.environment, now)
+    n.becomes_ready(start.environment, now)
+    return start.environment
+
+
+# Serving...
+
+
+def test_the_first_invocation_starts_an_environment() -> None:
+    assert node().arrives(wants("i1", "f:1")) == [Start("e1", "f:1")]
+
+
+def test_a_started_environment_serves_who_waits() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    assert n.becomes_ready("e1", now=1) == [Serve("i1", "e1")]
+
+
+def test_a_warm_environment_serves_at_once() -> None:
+    n = node()
+    warm(n, "i1", "f:1", now=1)
+    assert n.arrives(wants("i2", "f:1")) == [Serve("i2", "e1")]
+
+
+def test_an_environment_serves_no_other_key() -> None:
+    n = node()
+    warm(n, "i1", "f:1", now=1)
+    assert n.arrives(wants("i2", "f:2")) == [Start("e2", "f:2")]
+
+
+def test_of_several_idle_environments_the_most_recently_used_serves() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.arrives(wants("i2", "f:1"))
+    for environment, now in (("e1", 1), ("e2", 2), ("e2", 3), ("e1", 4)):
+        n.becomes_ready(environment, now)
+    assert n.arrives(wants("i3", "f:1")) == [Serve("i3", "e1")]
+
+
+def test_an_environment_that_comes_free_serves_who_waits_before_the_one_that_is_starting_for_him() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.arrives(wants("i2", "f:1"))
+    assert n.becomes_ready("e1", now=2) == [Serve("i2", "e1")]
+
+
+def test_an_environment_that_nobody_needs_any_more_when_it_is_ready_becomes_idle() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.arrives(wants("i2", "f:1"))
+    n.becomes_ready("e1", now=2)
+    assert (n.becomes_ready("e2", now=3), n.environments()["e2"]) == ([], ("f:1", "idle"))
+
+
+def test_invocations_of_a_key_are_served_in_the_order_they_came() -> None:
+    n = node(memory_mb=128)
+    for id_ in ("i1", "i2", "i3"):
+        n.arrives(wants(id_, "f:1"))
+    served = [step for _ in range(3) for step in n.becomes_ready("e1", now=1)]
+    assert served == [Serve("i1", "e1"), Serve("i2", "e1"), Serve("i3", "e1")]
+
+
+# Memory...
+
+
+def test_when_memory_is_short_the_longest_idle_makes_room_and_the_start_waits_for_it() -> None:
+    n = node(memory_mb=128)
+    warm(n, "i1", "f:1", now=2)
+    assert n.arrives(wants("i2", "g:1")) == [Stop("e1", "making room")]
+    assert n.is_gone("e1") == [Start("e2", "g:1")]
+
+
+def test_only_as_many_make_room_as_are_needed() -> None:
+    n = node(memory_mb=384)
+    for key, now in (("f:1", 1), ("g:1", 2), ("h:1", 3)):
+        warm(n, key, key, now)
+    assert n.arrives(wants("i4", "k:1", 256)) == [Stop("e1", "making room"), Stop("e2", "making room")]
+
+
+def test_memory_that_is_coming_free_already_is_counted() -> None:
+    n = node(memory_mb=256)
+    warm(n, "i1", "f:1", now=1)
+    warm(n, "i2", "g:1", now=2)
+    n.arrives(wants("i3", "h:1"))
+    assert n.arrives(wants("i4", "h:1")) == []
+
+
+def test_a_busy_environment_never_makes_room() -> None:
+    n = node(memory_mb=128)
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    assert n.arrives(wants("i2", "g:1")) == []
+    assert n.becomes_ready("e1", now=2) == [Stop("e1", "making room")]
+
+
+def test_a_large_one_at_the_head_is_not_overtaken_by_small_ones() -> None:
+    n = node(memory_mb=512)
+    n.arrives(wants("i1", "f:1", 256))
+    n.becomes_ready("e1", now=1)
+    assert n.arrives(wants("i2", "large:1", 512)) == []
+    assert n.arrives(wants("i3", "small:1", 128)) == []
+    assert n.arrives(wants("i4", "small:2", 128)) == []
+
+
+def test_what_can_never_fit_is_refused_at_once() -> None:
+    why = "the function needs 2048 MB and this machine offers 1024 MB in all"
+    assert node(memory_mb=1024).arrives(wants("i1", "f:1", 2048)) == [Refuse("i1", why)]
+
+
+# Failing...
+
+
+def test_when_an_environment_cannot_be_made_who_waited_longest_is_told() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.arrives(wants("i2", "f:1"))
+    assert n.fails_to_start("e2", "no room on disk") == [Refuse("i1", "no room on disk"), Stop("e2", "no room on disk")]
+
+
+def test_an_environment_that_cannot_be_made_is_replaced_while_others_wait() -> None:
+    n = node()
+    for id_ in ("i1", "i2"):
+        n.arrives(wants(id_, "f:1"))
+    n.fails_to_start("e1", "broken")
+    assert n.becomes_ready("e2", now=1) == [Serve("i2", "e2")]
+
+
+def test_an_environment_that_breaks_is_stopped_and_its_memory_comes_free_when_it_is_gone() -> None:
+    n = node(memory_mb=128)
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.arrives(wants("i2", "f:1"))
+    assert n.breaks("e1", "failed") == [Stop("e1", "failed")]
+    assert n.is_gone("e1") == [Start("e2", "f:1")]
+
+
+# Idling...
+
+
+def test_an_environment_that_has_been_idle_for_long_enough_stops() -> None:
+    n = node()
+    warm(n, "i1", "f:1", now=10)
+    warm(n, "i2", "g:1", now=20)
+    assert n.expires(now=70, idle_seconds=60) == [Stop("e1", "idle")]
+
+
+def test_the_next_expiry_is_that_of_the_longest_idle() -> None:
+    n = node()
+    assert n.next_expiry(60) is None
+    warm(n, "i1", "f:1", now=10)
+    warm(n, "i2", "g:1", now=20)
+    assert n.next_expiry(60) == 70
+
+
+def test_to_serve_again_is_to_be_young_again() -> None:
+    n = node()
+    warm(n, "i1", "f:1", now=10)
+    n.arrives(wants("i2", "f:1"))
+    n.becomes_ready("e1", now=60)
+    assert n.expires(now=70, idle_seconds=60) == []
+
+
+# Retiring...
+
+
+def test_the_idle_environments_of_a_retired_key_stop_at_once() -> None:
+    n = node()
+    warm(n, "i1", "f:1", now=1)
+    assert n.retires("f:1") == [Stop("e1", "replaced")]
+
+
+def test_a_busy_environment_of_a_retired_key_stops_when_it_comes_free() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    assert n.retires("f:1") == []
+    assert n.becomes_ready("e1", now=2) == [Stop("e1", "replaced")]
+
+
+def test_who_waits_for_a_retired_key_is_still_served() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.retires("f:1")
+    assert n.becomes_ready("e1", now=1) == [Serve("i1", "e1")]
+
+
+def test_a_key_may_be_retired_while_it_has_invocations_and_no_environment_yet() -> None:
+    n = node(memory_mb=128)
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.arrives(wants("i2", "g:1"))
+    n.retires("g:1")
+    n.becomes_ready("e1", now=2)
+    assert n.is_gone("e1") == [Start("e2", "g:1")]
+    n.becomes_ready("e2", now=3)
+    assert n.becomes_ready("e2", now=4) == [Stop("e2", "replaced")]
+
+
+def test_retiring_what_is_not_known_does_nothing() -> None:
+    n = node()
+    assert (n.retires("f:1"), n.knows("f:1")) == ([], False)
+
+
+def test_a_key_is_forgotten_with_its_last_environment() -> None:
+    n = node()
+    warm(n, "i1", "f:1", now=1)
+    n.retires("f:1")
+    n.is_gone("e1")
+    assert (n.knows("f:1"), n.environments(), n.memory) == (False, {}, (0, 1024))
+
+
+def test_its_repr_says_how_it_stands() -> None:
+    n = node(memory_mb=256)
+    warm(n, "i1", "f:1", now=1)
+    n.arrives(wants("i2", "g:1"))
+    n.arrives(wants("i3", "g:1"))
+    assert repr(n) == "<Assignment 2 environments, 0 idle, 2 waiting, 256 of 256 MB>"
+
+
+# Whatever happens...
+
+KEYS = {"small:1": 128, "small:2": 128, "middle:1": 320, "large:1": 1024, "huge:1": 2048}
+MEMORY = 1024
+
+
+class Node(RuleBasedStateMachine):
+    """Takes the steps as the pool does, in any order that time may bring, and keeps its own books."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.ids = itertools.count(1)
+        self.assignment = Assignment(MEMORY, lambda: f"e{next(self.ids)}")
+        self.waiting: dict[str, list[str]] = {}
+        self.arrived: list[str] = []
+        self.ended: set[str] = set()
+        self.serving: dict[str, str] = {}
+        self.state: dict[str, str] = {}
+        self.key: dict[str, str] = {}
+        self.retired_since: set[str] = set()
+        # The keys that are short of environments, the longest first, and how many were starting for each key before.
+        self.short: list[str] = []
+        self.starting_before: dict[str, int] = {}
+
+    @initialize()
+    def _begin(self) -> None:
+        assert self.assignment.environments() == {}
+
+    def take(self, steps: list[Step]) -> None:
+        for step in steps:
+            match step:
+                case Serve(invocation, environment):
+                    key = self.key[environment]
+                    assert self.waiting[key].pop(0) == invocation, "in the order they came"
+                    assert environment not in self.serving
+                    self.serving[environment] = invocation
+                    self.state[environment] = "busy"
+                case Refuse(invocation, _):
+                    (waited,) = (waiting for waiting in self.waiting.values() if invocation in waiting)
+                    waited.remove(invocation)
+                    self.ended.add(invocation)
+                case Start(environment, key):
+                    self.key[environment], self.state[environment] = key, "starting"
+                    assert self.waiting[key], "nothing is started that nobody waits for"
+                case Stop(environment, _):
+                    assert self.state[environment] != "stopping", "stopped once"
+                    assert environment not in self.serving
+                    self.state[environment] = "stopping"
+        for key in [key for key in self.retired_since if not self.assignment.knows(key)]:
+            self.retired_since.discard(key)
+
+    def having(self, state: str) -> list[str]:
+        return sorted(environment for environment, its in self.state.items() if its == state)
+
+    @rule(key=st.sampled_from(sorted(KEYS)))
+    def an_invocation_arrives(self, key: str) -> None:
+        want = Want(f"i{next(self.ids)}", key, KEYS[key])
+        self.arrived.append(want.id)
+        self.waiting.setdefault(key, []).append(want.id)
+        self.take(self.assignment.arrives(want))
+
+    @precondition(lambda self: self.having("starting"))
+    @rule(data=st.data())
+    def one_has_started(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(self.having("starting")))
+        self.state[environment] = "idle"
+        self.take(self.assignment.becomes_ready(environment, self.now))
+
+    @precondition(lambda self: self.having("starting"))
+    @rule(data=st.data())
+    def one_cannot_start(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(self.having("starting")))
+        self.take(self.assignment.fails_to_start(environment, "no luck"))
+
+    @precondition(lambda self: self.serving)
+    @rule(data=st.data())
+    def one_has_served(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(sorted(self.serving)))
+        self.ended.add(self.serving.pop(environment))
+        self.state[environment] = "idle"
+        self.take(self.assignment.becomes_ready(environment, self.now))
+
+    @precondition(lambda self: self.serving)
+    @rule(data=st.data())
+    def one_breaks(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(sorted(self.serving)))
+        self.ended.add(self.serving.pop(environment))
+        self.take(self.assignment.breaks(environment, "broken"))
+
+    @precondition(lambda self: self.having("stopping"))
+    @rule(data=st.data())
+    def one_is_gone(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(self.having("stopping")))
+        del self.state[environment]
+        steps = self.assignment.is_gone(environment)
+        del self.key[environment]
+        self.take(steps)
+
+    @rule(key=st.sampled_from(sorted(KEYS)))
+    def a_key_is_retired(self, key: str) -> None:
+        if self.assignment.knows(key):
+            self.retired_since.add(key)
+        self.take(self.assignment.retires(key))
+
+    @rule(seconds=st.floats(0, 100))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.take(self.assignment.expires(self.now, 60))
+
+    @invariant()
+    def an_invocation_waits_only_while_no_environment_of_its_key_is_idle(self) -> None:
+        for key, waiting in self.waiting.items():
+            assert not waiting or not [e for e in self.having("idle") if self.key[e] == key]
+
+    @invariant()
+    def all_environments_fit_in_memory_those_being_stopped_included(self) -> None:
+        used = sum(KEYS[self.key[environment]] for environment in self.state)
+        assert self.assignment.memory == (used, MEMORY)
+        assert used <= MEMORY
+
+    @invariant()
+    def while_anything_waits_something_is_on_its_way(self) -> None:
+        if any(self.waiting.values()):
+            assert self.having("starting") or self.having("busy") or self.having("stopping")
+
+    @invariant()
+    def a_retired_key_has_no_idle_environment(self) -> None:
+        assert not [e for e in self.having("idle") if self.key[e] in self.retired_since]
+
+    @invariant()
+    def nothing_idles_past_its_time_when_it_has_been_looked_at(self) -> None:
+        expiry = self.assignment.next_expiry(60)
+        assert (expiry is None) == (not self.having("idle"))
+
+    @invariant()
+    def no_invocation_is_lost_or_served_twice(self) -> None:
+        places = [*self.ended, *self.serving.values(), *itertools.chain(*self.waiting.values())]
+        assert sorted(places) == sorted(self.arrived)
+
+    @invariant()
+    def both_books_say_the_same(self) -> None:
+        assert self.assignment.environments() == {e: (self.key[e], state) for e, state in self.state.items()}
+
+    @invariant()
+    def a_large_one_at_the_head_is_not_overtaken(self) -> None:
+        """While the key that has been short longest stays so, nothing starts for another."""
+        short = [key for key, waiting in self.waiting.items() if len(waiting) > self.starting(key)]
+        if self.short and self.short[0] in short:
+            started = [key for key in KEYS if self.starting(key) > self.starting_before[key]]
+            assert set(started) <= {self.short[0]}
+        self.short = [*(k for k in self.short if k in short), *(k for k in short if k not in self.short)]
+        self.starting_before = {key: self.starting(key) for key in KEYS}
+
+    def starting(self, key: str) -> int:
+        return len([e for e in self.having("starting") if self.key[e] == key])
+
+    def teardown(self) -> None:
+        """When everything that is under way comes to its end, every invocation has, and nothing is left."""
+        while self.state:
+            moving = [environment for environment, state in sorted(self.state.items()) if state != "idle"]
+            for environment in moving:
+                self._end(environment)
+            if not moving:
+                self.now += 60
+                self.take(self.assignment.expires(self.now, 60))
+        assert not any(self.waiting.values())
+        assert [key for key in KEYS if self.assignment.knows(key)] == []
+        assert repr(self.assignment) == "<Assignment 0 environments, 0 idle, 0 waiting, 0 of 1024 MB>"
+
+    def _end(self, environment: str) -> None:
+        """What it is about, comes to an end."""
+        state = self.state[environment]
+        if state == "stopping":
+            del self.state[environment]
+            steps = self.assignment.is_gone(environment)
+            del self.key[environment]
+        else:
+            if state == "busy":
+                self.ended.add(self.serving.pop(environment))
+            self.state[environment] = "idle"
+            steps = self.assignment.becomes_ready(environment, self.now)
+        self.take(steps)
+
+
+TestWhateverHappens = pytest.mark.timeout(60)(Node.TestCase)
+TestWhateverHappens.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
