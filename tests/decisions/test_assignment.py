@@ -162,6 +162,12 @@ def test_an_environment_that_breaks_is_stopped_and_its_memory_comes_free_when_it
     assert n.is_gone("e1") == [Start("e2", "f:1")]
 
 
+def test_an_environment_that_goes_before_it_has_started_is_replaced_while_somebody_waits_for_it() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    assert n.breaks("e1", "gone") == [Stop("e1", "gone"), Start("e2", "f:1")]
+
+
 # Idling...
 
 
@@ -334,6 +340,11 @@ class Node(RuleBasedStateMachine):
         environment = data.draw(st.sampled_from(sorted(self.serving)))
         self.ended.add(self.serving.pop(environment))
         self.take(self.assignment.breaks(environment, "broken"))
+
+    @precondition(lambda self: self.having("starting"))
+    @rule(data=st.data())
+    def one_goes_before_it_has_started(self, data: st.DataObject) -> None:
+        self.take(self.assignment.breaks(data.draw(st.sampled_from(self.having("starting"))), "gone"))
 
     @precondition(lambda self: self.having("stopping"))
     @rule(data=st.data())

@@ -87,6 +87,7 @@ class FakeSandbox:
         self.programs: list[FakeProcess] = []
         self.peak_bytes = 40 * MIB
         self._destroyed = False
+        self._gone = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
 
@@ -103,11 +104,21 @@ class FakeSandbox:
         host, port = self._listener.getsockname()
         return f"{host}:{port}"
 
+    @property
+    def is_alive(self) -> bool:
+        return not (self._destroyed or self._gone)
+
+    def vanish(self) -> None:
+        """As when the launcher is killed: everything in it ends, and nobody is told but those who ask."""
+        self._gone = True
+        for process in self.programs:
+            process.send_signal(signal.SIGKILL)
+
     def path(self, inside: str) -> str:
         return inside
 
     async def start(self, program: Program) -> FakeProcess:
-        if self._destroyed:
+        if not self.is_alive:
             raise SandboxError(f"cannot start {program.name} in {self.id}: the sandbox is gone.")
         if self.isolation.refuse_start is not None:
             raise SandboxError(self.isolation.refuse_start)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RUNTIME = f"python3.{sys.version_info.minor}"
+RUNTIME: Any = f"python3.{sys.version_info.minor}"
 ROLE = "arn:aws:iam::000000000000:role/test"
 
 

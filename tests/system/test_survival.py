@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+
 from system.node import Answer, Server, processes_with, until
 
 SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event or 0)\n    return 'slept'\n"
@@ -91,7 +92,14 @@ def test_nothing_is_left_behind_by_a_stop(fresh: Server) -> None:
 
 def test_kill_9_takes_the_environments_along_and_the_next_start_clears_up(fresh: Server) -> None:
     name = fresh.start().deploy("killed", SLEEPER, Timeout=60)
-    caller = threading.Thread(target=lambda: pytest.raises(Exception, fresh.invoke, name, 50))
+    cut_off: list[Exception] = []
+
+    def call() -> None:
+        with pytest.raises(BotoCoreError) as caught:
+            fresh.invoke(name, 50)
+        cut_off.append(caught.value)
+
+    caller = threading.Thread(target=call)
     caller.start()
     until(lambda: _runs(fresh, name))
     family = descendants_of(fresh.process.pid)
@@ -99,6 +107,7 @@ def test_kill_9_takes_the_environments_along_and_the_next_start_clears_up(fresh:
     groups = [box for owner in cgroups_of(fresh.data) for box in owner.iterdir() if box.is_dir()]
     fresh.stop(signal.SIGKILL)
     caller.join()
+    assert len(cut_off) == 1
     until(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()])
     fresh.start()
     assert [group for group in groups if group.exists()] == []

@@ -25,6 +25,7 @@ from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.environments.pool import Pool
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
+from pasture.functions.collection import Collection
 from pasture.functions.package import Packages
 from pasture.http.message import Request, Response
 from pasture.http.server import HttpLimits, HttpServer
@@ -110,6 +111,9 @@ class Node:
         activation = Activation(catalog, packages, runtimes)
         await activation.open()
         stack.push_async_callback(activation.close)
+        collection = Collection(catalog, packages)
+        collection.open()
+        stack.push_async_callback(collection.close)
 
         gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes)
         limits = HttpLimits(body_bytes=body_limit, too_large=gateway.too_large)
