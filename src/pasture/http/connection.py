@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from pasture.http.encoding import CONTINUE, LAST_CHUNK, chunk, encode_head, encode_whole
-from pasture.http.message import Headers, Request, Response
+from pasture.http.message import BodyStream, Headers, Request, Response
 
 if TYPE_CHECKING:
     from pasture.http.server import Handler, HttpLimits
@@ -63,6 +63,8 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._body_limit = 0
+        self._stream: BodyStream | None = None
+        self._trailers: list[tuple[bytes, bytes]] = []
         # What waits, and what is being answered.
         self._waiting: deque[_Turn] = deque()
         self._serving: _Turn | None = None
@@ -99,6 +101,8 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._waiting.clear()
         self.resume_writing()
+        if self._stream is not None:
+            self._stream.fail(ConnectionResetError("the client went before the end of its body"))
         self._tell_of_disconnect()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -155,11 +159,17 @@ class Connection(asyncio.Protocol):
         # A trailer of a chunked body is none of the headers: RFC 9110, 6.5.1.
         if self._in_head:
             self._fields.append((name, value))
+        elif self._stream is not None:
+            self._trailers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._fruitless_bytes = 0
         if self._discarding:
+            return
+        streams = self._limits.streams
+        if streams is not None and streams(self._target(), self._fields):
+            self._begin_stream(Headers(self._fields))
             return
         self._body_limit = self._limits.body_bytes(self._method(), self._target())
         length = next((value for name, value in self._fields if name.lower() == b"content-length"), b"0")
@@ -175,6 +185,10 @@ class Connection(asyncio.Protocol):
         if self._discarding:
             return
         self._fruitless_bytes = 0
+        if self._stream is not None:
+            self._stream.feed(body)
+            self._expect_within(self._limits.body_seconds)
+            return
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit:
             self._refuse(self._limits.too_large(self._method(), self._target()))
@@ -185,11 +199,30 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._discarding:
             return
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            self._begin_message()
+            stream.end(Headers(self._trailers))
+            self._trailers = []
+            return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(self._method(), self._target(), Headers(self._fields), body, self._peer)
+        self._begin_message()
+        self._enqueue(request)
+
+    def _begin_message(self) -> None:
         self._url, self._fields, self._head_bytes, self._body, self._body_bytes = b"", [], 0, [], 0
         self._in_head, self._fruitless_bytes, self._owes_continue = True, 0, False
         self._expect_within(None)
+
+    def _begin_stream(self, headers: Headers) -> None:
+        """The request is handed over now, its body follows."""
+        self._stream = BodyStream(self._pause_reading_of_body)
+        self._trailers = []
+        self._enqueue(Request(self._method(), self._target(), headers, peer=self._peer, stream=self._stream))
+        self._expect_within(self._limits.body_seconds)
+
+    def _enqueue(self, request: Request) -> None:
         chunked = self._parser.get_http_version() != "1.0"
         keep_alive = chunked and self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._waiting.append(_Turn(request, keep_alive, chunked))
@@ -267,7 +300,8 @@ class Connection(asyncio.Protocol):
 
     def _served(self, *, close: bool) -> None:
         self._serving = None
-        if close or self._finishing or self._transport.is_closing():
+        if close or self._finishing or self._transport.is_closing() or self._stream is not None:
+            # An answer before the end of a streamed body: nobody reads the rest of it.
             self._waiting.clear()
             self._transport.close()
             return
@@ -283,6 +317,16 @@ class Connection(asyncio.Protocol):
         if self._owes_continue and self._serving is None and not self._waiting:
             self._owes_continue = False
             self._transport.write(CONTINUE)
+
+    def _pause_reading_of_body(self, pause: bool) -> None:
+        if self._transport.is_closing():
+            return
+        if pause:
+            self._expect_within(None)
+            self._transport.pause_reading()
+        else:
+            self._expect_within(self._limits.body_seconds)
+            self._transport.resume_reading()
 
     def _tell_of_disconnect(self) -> None:
         if self._serving is None:

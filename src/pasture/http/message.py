@@ -1,8 +1,13 @@
 """What a handler is given and what it answers."""
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
+
+# What may wait unread of a streamed body before its sender has to wait.
+_STREAM_BUFFER = 256 * 1024
 
 
 class Headers(Mapping[str, str]):
@@ -41,9 +46,80 @@ class Headers(Mapping[str, str]):
         return list(self._fields)
 
 
+class BodyStream:
+    """A body on its way: its pieces as they come, then its trailers. For one reader, once.
+
+    When the reader is slow the sender is made to wait. Reading raises ConnectionResetError when the sender goes
+    before the end.
+    """
+
+    __slots__ = ("_ended", "_error", "_pause", "_paused", "_pieces", "_size", "_waiting", "trailers")
+
+    def __init__(self, pause: Callable[[bool], None]) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._error: ConnectionResetError | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._pause = pause
+        self._paused = False
+        self.trailers = Headers()
+
+    def __repr__(self) -> str:
+        return f"<BodyStream {self._size} bytes waiting{', ended' if self._ended else ''}>"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether everything has come; it may not have been read yet."""
+        return self._ended
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise StopAsyncIteration
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        if self._paused and self._size < _STREAM_BUFFER:
+            self._paused = False
+            self._pause(False)
+        return piece
+
+    # The connection's side...
+
+    def feed(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= _STREAM_BUFFER and not self._paused:
+            self._paused = True
+            self._pause(True)
+        self._wake()
+
+    def end(self, trailers: Headers) -> None:
+        self.trailers = trailers
+        self._ended = True
+        self._wake()
+
+    def fail(self, error: ConnectionResetError) -> None:
+        if not self._ended:
+            self._error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+        self._waiting = None
+
+
 @dataclass(slots=True)
 class Request:
-    """A whole request: the handler is called when its body has come."""
+    """A whole request: the handler is called when its body has come; or, where the server streams, before it."""
 
     method: str
     target: str
@@ -51,6 +127,8 @@ class Request:
     headers: Headers
     body: bytes = b""
     peer: str = ""
+    stream: BodyStream | None = None
+    """The body as it comes, where the server streams; `body` is empty then."""
     on_disconnect: list[Callable[[], object]] = field(default_factory=list)
     """Called when the client goes before it was answered. The handler itself is never cancelled for that."""
 
@@ -82,4 +160,4 @@ class Response:
     """End the connection after this answer."""
 
 
-__all__ = ["Headers", "Request", "Response"]
+__all__ = ["BodyStream", "Headers", "Request", "Response"]

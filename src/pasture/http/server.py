@@ -45,6 +45,8 @@ class HttpLimits:
     too_large: Callable[[str, str], Response] = _too_large
     """What (method, target) is answered when its body passes that."""
     connections: int = 10_000
+    streams: Callable[[str, list[tuple[bytes, bytes]]], bool] | None = None
+    """Whether the body of (target, header fields) is handed over as it comes; `body_bytes` does not bound it then."""
 
 
 class HttpServer:
