@@ -1,7 +1,7 @@
 """The Runtime API of one life of a runtime: what each call is answered, and what the environment hears of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import msgspec
 import pytest
@@ -29,7 +29,7 @@ class Sandbox:
 
     def call(
         self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Response | asyncio.Future[Response]:
+    ) -> Response | Awaitable[Response]:
         fields = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         return self.api(Request(method, target, Headers(fields), body))
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pasture.api.payload import check_json
+from pasture.api.streamed_answer import StreamedAnswer
 from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge, ResourceNotFound
 from pasture.domain.function import Function, FunctionVersion
 from pasture.domain.identifiers import parse_function
-from pasture.domain.invocation import Invocation, Outcome
+from pasture.domain.invocation import Invocation, Outcome, ResponseSink
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.invoke.routing import route
@@ -39,11 +40,7 @@ class InvokeOperations:
         self._clock = clock
 
     async def invoke(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        reference = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
-        function = await self._find(call.scope, reference.name)
-        if function is None:
-            raise ResourceNotFound(f"Function not found: {reference.arn(call.scope)}")
-        version = route(function, reference.qualifier)
+        version, arn = await self._routed(call, request)
         kind = request.get("InvocationType", "RequestResponse")
         if kind == "Event":
             raise NotBuiltYet(
@@ -51,20 +48,43 @@ class InvokeOperations:
             )
         if kind == "DryRun":
             return {"StatusCode": 204}
+        invocation = await self._invocation(call, request, arn)
+        return _told(await self._invoke(version, invocation), version)
+
+    async def invoke_with_response_stream(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
+        version, arn = await self._routed(call, request)
+        if request.get("InvocationType") == "DryRun":
+            return {"StatusCode": 204}
+        answer = StreamedAnswer()
+        invocation = await self._invocation(call, request, arn, sink=answer)
+        await answer.begin(self._invoke(version, invocation))
+        return {"StatusCode": 200, "ExecutedVersion": version.version, "EventStream": answer.events()}
+
+    async def _routed(self, call: "Call", request: dict[str, Any]) -> tuple[FunctionVersion, str]:
+        """Which version is meant, and the ARN as the caller addressed it."""
+        reference = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
+        function = await self._find(call.scope, reference.name)
+        if function is None:
+            raise ResourceNotFound(f"Function not found: {reference.arn(call.scope)}")
+        return route(function, reference.qualifier), reference.arn(call.scope)
+
+    async def _invocation(
+        self, call: "Call", request: dict[str, Any], arn: str, sink: ResponseSink | None = None
+    ) -> Invocation:
         payload = request.get("Payload") or b"{}"
         await self._check(payload)
         trace = call.request.headers.get("x-amzn-trace-id") or _new_trace(self._clock.now())
         call.answer_headers["X-Amzn-Trace-Id"] = trace
-        invocation = Invocation(
+        return Invocation(
             request_id=call.request_id,
-            function_arn=reference.arn(call.scope),
+            function_arn=arn,
             payload=payload,
             trace_id=trace,
             client_context=self._client_context(request.get("ClientContext", "")),
             tail=request.get("LogType") == "Tail",
             invocation_id=str(uuid.uuid4()),
+            sink=sink,
         )
-        return _told(await self._invoke(version, invocation), version)
 
     async def _check(self, payload: bytes) -> None:
         if len(payload) > self._limits.payload_bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -32,17 +33,17 @@ class EnvironmentFactory:
         runtime = self.runtimes.ready(version.runtime)
         if runtime is None:
             runtime = await asyncio.to_thread(self.runtimes.install, version.runtime)
-        sha256 = version.code.sha256
-        self.packages.hold(sha256)
-        try:
-            tree = await self.packages.tree(sha256)
-        except BaseException:
-            self.packages.release(sha256)
-            raise
+        with ExitStack() as holds:
+            for digest in sorted(version.digests):
+                self.packages.hold(digest)
+                holds.callback(self.packages.release, digest)
+            tree = await self.packages.tree(version.code.sha256)
+            opt = await self.packages.opt(version.layer_digests)
+            release = holds.pop_all().close
         today = datetime.fromtimestamp(self.clock.now(), UTC)
         stream = report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex)
         journal = Journal(self.logs.writer(version.scope, version.logging.group, stream), self.clock)
-        plan = make_plan(id_, version, runtime, tree, stream, self.limits)
+        plan = make_plan(id_, version, runtime, tree, stream, self.limits, opt)
         return Environment(
             plan,
             self.isolation,
@@ -50,5 +51,5 @@ class EnvironmentFactory:
             self.clock,
             self.limits,
             runtime_version_arn=runtime.arn(version.scope.region),
-            on_gone=lambda: self.packages.release(sha256),
+            on_gone=release,
         )

@@ -1,6 +1,7 @@
 """A function as the catalog keeps it: what the user configured, and the state Pasture has brought it to."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -37,6 +38,21 @@ class Code:
 
     sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsedLayer:
+    """A layer version as a function has it: its package stays when the layer version is deleted."""
+
+    arn: str
+    code: Code
+
+
+def opt_digest(layers: Sequence[str]) -> str | None:
+    """Names the tree at /opt made of these packages, in order: of one, that package itself; of none, there is none."""
+    if len(layers) < 2:
+        return layers[0] if layers else None
+    return hashlib.sha256("\n".join(("/opt", *layers)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,8 @@ class FunctionVersion:
     package_type: str = "Zip"
     tracing_mode: str = "PassThrough"
     kms_key_arn: str = ""
+    layers: tuple[UsedLayer, ...] = ()
+    """In the order in which they are laid over each other at /opt."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Members that are accepted and kept as sent: VpcConfig, DeadLetterConfig, FileSystemConfigs …, by AWS's names."""
     state: State = State.PENDING
@@ -98,14 +116,51 @@ class FunctionVersion:
         return self.state is State.PENDING or self.last_update is LastUpdateStatus.IN_PROGRESS
 
     @property
+    def layer_digests(self) -> tuple[str, ...]:
+        return tuple(layer.code.sha256 for layer in self.layers)
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Of everything on disk that it needs: its package, its layers' packages and the tree at /opt."""
+        opt = opt_digest(self.layer_digests)
+        return frozenset((self.code.sha256, *self.layer_digests, *([opt] if opt else ())))
+
+    @property
     def environment_key(self) -> str:
         """Names the set of environments that may serve this version."""
         return f"{self.scope.account}/{self.scope.region}/{self.name}/{self.version}/{self.generation}"
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A name for a version, or for two of which one gets a share of the invocations."""
+
+    name: str
+    version: str
+    revision_id: str
+    description: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Version → its share of 1; what is left over is `version`'s. AWS allows one entry."""
+
+    @property
+    def versions(self) -> frozenset[str]:
+        return frozenset((self.version, *self.weights))
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The version that was published last, and the digest of what `$LATEST` was then."""
+
+    version: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
-    """The aggregate that one document holds: a function with its settings. One compare-and-set changes it."""
+    """The aggregate that one document holds: `$LATEST`, the aliases and the settings. One compare-and-set changes it.
+
+    Published versions are documents of their own.
+    """
 
     latest: FunctionVersion
     active: FunctionVersion | None = None
@@ -115,7 +170,10 @@ class Function:
     """
     tags: Mapping[str, str] = field(default_factory=dict)
     next_version: int = 1
+    """The number of the version that is published next: no number is used twice."""
     reserved_concurrency: int | None = None
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    published: Published | None = None
 
     @property
     def scope(self) -> Scope:
@@ -127,5 +185,5 @@ class Function:
 
     @property
     def code(self) -> frozenset[str]:
-        """The digests of every deployment package it needs."""
-        return frozenset(v.code.sha256 for v in (self.latest, self.active) if v is not None)
+        """The digests of everything on disk that `$LATEST` needs; published versions need theirs."""
+        return frozenset().union(*(v.digests for v in (self.latest, self.active) if v is not None))

@@ -2,6 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
+
+
+class ResponseSink(Protocol):
+    """Where a streamed response goes, piece by piece."""
+
+    async def write(self, content_type: str, piece: bytes) -> None:
+        """Take one piece; returns when there is room for the next. What nobody reads any more is dropped."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,8 @@ class Invocation:
     """Whether the caller wants the last 4 KB of the log."""
     invocation_id: str = ""
     """Unique per attempt."""
+    sink: ResponseSink | None = None
+    """Takes a streamed response as it comes; without one it is collected and becomes the payload."""
 
 
 class Status(StrEnum):

@@ -25,8 +25,9 @@ from pasture.isolation.spec import Exit, Isolation, Sandbox, SandboxError
 from pasture.kit.clock import Clock
 from pasture.logs import report
 from pasture.logs.report import InitReport, Phase, Report
-from pasture.runtime_api.api import error_payload, error_response
+from pasture.runtime_api.api import error_response, streams
 from pasture.runtime_api.signals import Answered, Exited, InitFailed, Ready
+from pasture.runtime_api.streaming import error_payload
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Environment:
                 body_bytes=lambda _method, _target: self._limits.payload_bytes,
                 too_large=self._too_large,
                 connections=256,
+                streams=streams,
             ),
         )
         await self._server.serve(self._sandbox.listener)

@@ -15,6 +15,7 @@ from pasture.runtimes.spec import InstalledRuntime
 
 TASK_ROOT = "/var/task"
 RUNTIME_DIR = "/var/runtime"
+OPT = "/opt"
 TELEMETRY_FD = 3
 
 # 1,769 MB of memory come with one processor (developer guide, "Configure Lambda function memory").
@@ -34,11 +35,19 @@ class Plan:
 
 
 def make_plan(
-    environment: str, version: FunctionVersion, runtime: InstalledRuntime, tree: Path, log_stream: str, limits: Limits
+    environment: str,
+    version: FunctionVersion,
+    runtime: InstalledRuntime,
+    tree: Path,
+    log_stream: str,
+    limits: Limits,
+    opt: Path | None = None,
 ) -> Plan:
+    """`opt` is the tree of the version's layers."""
+    layers = (Mount(opt, OPT),) if opt is not None else ()
     sandbox = SandboxSpec(
         id=environment,
-        mounts=(Mount(tree, TASK_ROOT), *runtime.mounts),
+        mounts=(Mount(tree, TASK_ROOT), *layers, *runtime.mounts),
         memory_bytes=version.memory_mb * MIB,
         tmp_bytes=version.ephemeral_mb * MIB,
         cpus=max(version.memory_mb / _MB_PER_CPU, _LEAST_CPUS),
@@ -92,6 +101,8 @@ def _reserved(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[
         "LAMBDA_TASK_ROOT": path(TASK_ROOT),
         "LAMBDA_RUNTIME_DIR": path(RUNTIME_DIR),
     }
+    if (opt := path(OPT)) != OPT:
+        reserved["LAMBDA_OPT_DIR"] = opt  # not AWS's: for the kinds that mount nothing
     if version.logging.format == "JSON":
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
         if version.logging.application_level:

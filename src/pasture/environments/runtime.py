@@ -1,6 +1,7 @@
 """One life of an environment's runtime: its process, its session with the Runtime API, and what it says, in order."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from pasture.domain.invocation import Invocation
 from pasture.environments.capture import Capture, Journal
@@ -52,7 +53,7 @@ class Runtime:
     def drain(self) -> None:
         self._capture.drain()
 
-    def handle(self, request: Request) -> Response | asyncio.Future[Response]:
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
         return self.api(request)
 
     async def end(self) -> None:

@@ -1,4 +1,6 @@
-"""Deployment packages: kept as blobs, unpacked once into `packages/<sha256>/`, shared read-only by every environment.
+"""Packages of functions and layers: kept as blobs, unpacked once into `packages/<sha256>/`, shared by environments.
+
+What several layers make of /opt is a tree of its own, `packages/merged/<digest>/`, and is held and removed like them.
 
 A tree appears under its final name only when it is whole and on disk. What is in use is held; `collection`
 removes what is neither held nor referenced.
@@ -12,17 +14,19 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pasture.domain.errors import RequestEntityTooLarge
-from pasture.domain.function import Code
+from pasture.domain.function import Code, opt_digest
 from pasture.domain.limits import Limits
 from pasture.functions.keyed_lock import KeyedLock
+from pasture.functions.merging import merge
 from pasture.functions.unzip import unzip
 
 _MAKING = ".making-"
+_MERGED = "merged"
 
 
 class BlobStore(Protocol):
@@ -87,6 +91,25 @@ class Packages:
                 await asyncio.to_thread(self._unpack_blob, sha256)
         return final
 
+    async def opt(self, layers: Sequence[str]) -> Path | None:
+        """The tree at /opt of these packages, merged again if need be. Raises FileNotFoundError without one of them."""
+        digest = opt_digest(layers)
+        if digest is None:
+            return None
+        if len(layers) == 1:
+            return await self.tree(digest)
+        final = self._directory / _MERGED / digest
+        async with self._lock.alone(digest):
+            if not final.is_dir():
+                with contextlib.ExitStack() as holds:
+                    trees = [await self.tree(holds.enter_context(self.holding(layer))) for layer in layers]
+                    await asyncio.to_thread(self._merge, trees, final)
+        return final
+
+    async def unzipped_bytes(self, sha256: str) -> int:
+        """What the files of a package come to."""
+        return await asyncio.to_thread(_size, await self.tree(sha256))
+
     # Who uses what...
 
     def hold(self, sha256: str) -> None:
@@ -100,10 +123,10 @@ class Packages:
             self.suspect(sha256)
 
     @contextlib.contextmanager
-    def holding(self, sha256: str) -> Iterator[None]:
+    def holding(self, sha256: str) -> Iterator[str]:
         self.hold(sha256)
         try:
-            yield
+            yield sha256
         finally:
             self.release(sha256)
 
@@ -150,7 +173,9 @@ class Packages:
             shutil.rmtree(leftover)
 
     def _trees(self) -> list[str]:
-        return [path.name for path in self._directory.iterdir() if not path.name.startswith(".")]
+        folders = (self._directory, self._directory / _MERGED)
+        names = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
+        return [name for name in names if not name.startswith(".") and name != _MERGED]
 
     def _unpack_blob(self, sha256: str) -> None:
         self._unpack(sha256, self._blobs.path(sha256).read_bytes())
@@ -161,14 +186,23 @@ class Packages:
             return
         with self._making() as making:
             unzip(zip_bytes, making, self._limits.code_unzipped_bytes)
-            _sync(making)
-            try:
-                making.rename(final)
-            except OSError:
-                # A call that was cancelled has left its thread behind, and that thread was faster.
-                if not final.is_dir():
-                    raise
-            _sync(self._directory)
+            self._finish(making, final)
+
+    def _merge(self, trees: Sequence[Path], final: Path) -> None:
+        with self._making() as making:
+            merge(trees, making)
+            final.parent.mkdir(exist_ok=True)
+            self._finish(making, final)
+
+    def _finish(self, making: Path, final: Path) -> None:
+        _sync(making)
+        try:
+            making.rename(final)
+        except OSError:
+            # A call that was cancelled has left its thread behind, and that thread was faster.
+            if not final.is_dir():
+                raise
+        _sync(self._directory)
 
     def _try_to_unpack(self, zip_bytes: bytes) -> None:
         with self._making() as making:
@@ -185,14 +219,17 @@ class Packages:
             if making.exists():
                 shutil.rmtree(making)
 
-    def _remove_tree(self, sha256: str) -> None:
+    def _remove_tree(self, digest: str) -> None:
         """First out of sight in one step: a tree with its final name is whole."""
-        doomed = self._directory / f"{_MAKING}{secrets.token_hex(8)}"
-        try:
-            (self._directory / sha256).rename(doomed)
-        except FileNotFoundError:
-            return
-        shutil.rmtree(doomed)
+        for tree in (self._directory / digest, self._directory / _MERGED / digest):
+            doomed = self._directory / f"{_MAKING}{secrets.token_hex(8)}"
+            with contextlib.suppress(FileNotFoundError):
+                tree.rename(doomed)
+                shutil.rmtree(doomed)
+
+
+def _size(tree: Path) -> int:
+    return sum(path.lstat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _sync(path: Path) -> None:

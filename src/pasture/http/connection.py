@@ -101,8 +101,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._waiting.clear()
         self.resume_writing()
-        if self._stream is not None:
-            self._stream.fail(ConnectionResetError("the client went before the end of its body"))
+        self._cut_stream()
         self._tell_of_disconnect()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -133,6 +132,7 @@ class Connection(asyncio.Protocol):
         """A client that will send no more still gets its answers; most often it is simply gone."""
         self._half_closed = True
         goes_on = self._serving is not None or bool(self._waiting)
+        self._cut_stream()
         self._tell_of_disconnect()
         return goes_on
 
@@ -327,6 +327,10 @@ class Connection(asyncio.Protocol):
         else:
             self._expect_within(self._limits.body_seconds)
             self._transport.resume_reading()
+
+    def _cut_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.fail(ConnectionResetError("the client went before the end of its body"))
 
     def _tell_of_disconnect(self) -> None:
         if self._serving is None:

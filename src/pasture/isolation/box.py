@@ -45,9 +45,16 @@ class BoxProcess:
 class Box:
     """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, whether it is alive."""
 
-    def __init__(self, id: str, control: socket.socket, removed: Callable[[], None]) -> None:  # noqa: A002  its name
+    def __init__(
+        self,
+        id: str,  # noqa: A002  its name
+        cpus: float,
+        control: socket.socket,
+        removed: Callable[[], None],
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._id = id
+        self._cpus = cpus
         self._removed = removed
         self._created: Created | None = None
         self._listener: socket.socket | None = None
@@ -125,8 +132,14 @@ class Box:
         await self.thaw()
         self._serial += 1
         self._forget_oom_kills()
-        with suppress(SandboxError):  # gone is killed
-            await self._ask({"op": "kill", "serial": self._serial})
+        # Init is held to the box's share too, and would wait for its turn among all those that it is to kill.
+        self._limit_cpus(None)
+        try:
+            with suppress(SandboxError):  # gone is killed
+                await self._ask({"op": "kill", "serial": self._serial})
+        finally:
+            if self._destroying is None:
+                self._limit_cpus(self._cpus)
 
     async def freeze(self) -> None:
         if self._created is not None and not self._channel.is_closed:
@@ -194,6 +207,10 @@ class Box:
         self._channel.send(message, descriptors)
         self._answers[message["serial"]] = answer
         await answer
+
+    def _limit_cpus(self, cpus: float | None) -> None:
+        if self._created is not None and not self._channel.is_closed:
+            self._created.group.limit_cpus(cpus)
 
     def _signal(self, serial: int, number: int) -> None:
         if number == signal.SIGKILL:

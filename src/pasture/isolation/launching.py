@@ -74,8 +74,9 @@ class Launcher:
         """Kill a box, wait until all in it is gone, and give back what it had. Also after the launcher's own end."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
-        # A frozen process takes a signal only when it runs again.
+        # A frozen process takes a signal only when it runs again, and one that is held to its share only in its turn.
         created.group.thaw()
+        created.group.limit_cpus(None)
         await _gone(created.pidfd)
         os.close(created.pidfd)
         await asyncio.to_thread(created.group.remove)

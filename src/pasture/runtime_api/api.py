@@ -2,21 +2,24 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from pasture.domain.invocation import Invocation, Outcome, Status
-from pasture.http.message import Request, Response
+from pasture.domain.invocation import Invocation, Outcome, ResponseSink, Status
+from pasture.http.message import BodyStream, Request, Response
 from pasture.runtime_api.session import Poll, Refusal, Session
 from pasture.runtime_api.signals import Answered, InitFailed, Ready, Signal
+from pasture.runtime_api.streaming import TOO_LARGE, Collected, error_payload, pump
 
 _PING = "/2018-06-01/ping"
 _INIT_ERROR = "/2018-06-01/runtime/init/error"
 _INVOCATION = "/2018-06-01/runtime/invocation/"
 _NEXT = "/2018-06-01/runtime/invocation/next"
 _JSON = {"Content-Type": "application/json"}
+MODE_HEADER = "lambda-runtime-function-response-mode"
+_MODE = MODE_HEADER.encode()
 # RAPID normalises what a runtime claims (rapidcore, `fatalerror`).
 _KNOWN_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
@@ -27,6 +30,7 @@ class RuntimeApi:
     def __init__(self, notify: Notify, payload_bytes: int) -> None:
         self._notify = notify
         self._payload_bytes = payload_bytes
+        self._sink: ResponseSink | None = None
         self._session = Session()
         self._polls: list[asyncio.Future[Response]] = []
         """Those that wait for an event. A runtime may call again without having been answered; all get the same."""
@@ -41,6 +45,7 @@ class RuntimeApi:
         """Hand the event to the runtime: to the poll that waits, or to the one that comes."""
         self._session.is_given(invocation.request_id, invocation.invocation_id)
         self._event = _event(invocation, deadline_ms)
+        self._sink = invocation.sink
         polls, self._polls = self._polls, []
         for poll in polls:
             if not poll.done():
@@ -48,7 +53,7 @@ class RuntimeApi:
 
     # The runtime's side...
 
-    def __call__(self, request: Request) -> Response | asyncio.Future[Response]:
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
         try:
             if request.raw_path == _NEXT:
                 return self._next(request)
@@ -86,7 +91,7 @@ class RuntimeApi:
         request.on_disconnect.append(waiting.cancel)
         return waiting
 
-    def _other(self, request: Request) -> Response:
+    def _other(self, request: Request) -> Response | Awaitable[Response]:
         target = request.raw_path
         if target == _PING:
             return Response(200, {"Content-Type": "text/plain"}, b"pong")
@@ -105,15 +110,41 @@ class RuntimeApi:
         self._notify(Answered(_failure(request, "Function.Unknown")))
         return _accepted()
 
-    def _response(self, request: Request, request_id: str) -> Response:
+    def _response(self, request: Request, request_id: str) -> Response | Awaitable[Response]:
+        mode = request.headers.get(MODE_HEADER, "")
+        if mode.lower() not in {"", "buffered", "streaming"}:
+            return self._invalid_mode(request_id)
         self._session.responds(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
+        if request.stream is not None:
+            return self._streamed(request, request.stream)
         content_type = request.headers.get("content-type", "application/json")
         self._notify(Answered(Outcome(Status.SUCCESS, request.body, content_type=content_type)))
         return _accepted()
 
+    def _invalid_mode(self, request_id: str) -> Response:
+        """RAPID ends the invocation: a runtime that says this cannot be understood."""
+        self._session.responds(request_id, "")
+        error_type = "Runtime.InvalidResponseModeHeader"
+        message = "Invalid response mode header"
+        self._notify(Answered(Outcome(Status.ERROR, error_payload(error_type, message), error_type)))
+        return error_response(400, "InvalidFunctionResponseMode", message)
 
-def error_payload(error_type: str, message: str) -> bytes:
-    return msgspec.json.encode({"errorType": error_type, "errorMessage": message})
+    async def _streamed(self, request: Request, stream: BodyStream) -> Response:
+        """The invocation's outcome is known at the end of the stream."""
+        content_type = request.headers.get("content-type", "application/octet-stream")
+        sink = self._sink or Collected(self._payload_bytes)
+        outcome = await pump(stream, sink, content_type)
+        self._notify(Answered(outcome))
+        if outcome.error_type == TOO_LARGE:
+            return error_response(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size.")
+        return _accepted()
+
+
+def streams(target: str, fields: list[tuple[bytes, bytes]]) -> bool:
+    """Whether this call brings a response in streaming mode."""
+    return target.endswith("/response") and any(
+        name.lower() == _MODE and value.lower() == b"streaming" for name, value in fields
+    )
 
 
 def error_response(status: int, error_type: str, message: str) -> Response:

@@ -1,21 +1,21 @@
 """The first program of a Python environment: lays out `sys.path` as on AWS and hands over to the runtime client.
 
 A copy of this file stands beside the runtime client at /var/runtime and runs under the function's own interpreter,
-3.10 or newer, with nothing but the standard library. Where no mounts exist (process isolation), LAMBDA_TASK_ROOT and
-LAMBDA_RUNTIME_DIR say where things are.
+3.10 or newer, with nothing but the standard library. Where no mounts exist (process isolation), LAMBDA_TASK_ROOT,
+LAMBDA_RUNTIME_DIR and LAMBDA_OPT_DIR say where things are.
 """
 
 import os
 import sys
 
 
-def search_path(current: list[str], task_root: str, runtime_dir: str, version: str) -> list[str]:
+def search_path(current: list[str], task_root: str, runtime_dir: str, version: str, opt_dir: str = "/opt") -> list[str]:
     """The function's code first, then layers, then the runtime client, then the standard library.
 
     So a package that the function brings (its own boto3, say) wins over the runtime's. What the host has
     installed for this interpreter is not part of the runtime and is left out.
     """
-    ours = [task_root, f"/opt/python/lib/python{version}/site-packages", "/opt/python", runtime_dir]
+    ours = [task_root, f"{opt_dir}/python/lib/python{version}/site-packages", f"{opt_dir}/python", runtime_dir]
     known = {os.path.realpath(path) for path in ours}
     return ours + [
         path
@@ -31,6 +31,7 @@ def prepare() -> None:
         sys.path,
         task_root=os.environ.get("LAMBDA_TASK_ROOT", "/var/task"),
         runtime_dir=os.environ.get("LAMBDA_RUNTIME_DIR", __file__.rpartition("/")[0]),
+        opt_dir=os.environ.get("LAMBDA_OPT_DIR", "/opt"),
         version=f"{sys.version_info.major}.{sys.version_info.minor}",
     )
 

@@ -48,7 +48,7 @@ class NamespaceIsolation:
             raise SandboxError(f"the sandbox id {spec.id!r} is in use, or not of letters, digits and hyphens.")
         launcher = await self._living_launcher()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        box = self._boxes[spec.id] = Box(spec.id, ours, lambda: self._removed(spec.id))
+        box = self._boxes[spec.id] = Box(spec.id, spec.cpus, ours, lambda: self._removed(spec.id))
         try:
             with theirs:
                 created = await launcher.create(spec, theirs)

@@ -24,6 +24,12 @@ pairs = [pair.split(":") for pair in sys.argv[3].split(",") if pair]
 parked = [(fcntl.fcntl(int(a), fcntl.F_DUPFD_CLOEXEC, 64), int(b)) for a, b in pairs]
 for a, _ in pairs:
     os.close(int(a))
+first = 3
+for a in sorted({report, *(a for a, _ in parked)}):
+    if first < a:
+        os.closerange(first, a)  # an event loop may have let more through than was asked for
+    first = a + 1
+os.closerange(first, 65536)
 for a, b in parked:
     os.dup2(a, b)
 step = "change to the directory " + sys.argv[2]

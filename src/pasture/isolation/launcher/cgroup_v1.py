@@ -37,11 +37,14 @@ class GroupV1(Group):
         if pids := self.directories.get("pids"):
             with step(f"limit the processes of {pids} to {limits.processes}"):
                 write(pids + "/pids.max", str(limits.processes))
+        with step(f"limit the processor time of {self.directories.get('cpu')} to {limits.cpus} processors"):
+            self.limit_cpus(limits.cpus)
+
+    def limit_cpus(self, cpus: "float | None") -> None:
         if cpu := self.directories.get("cpu"):
-            quota = max(int(limits.cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
-            with step(f"limit the processor time of {cpu} to {limits.cpus} processors"):
-                write(cpu + "/cpu.cfs_period_us", str(_PERIOD_MICROSECONDS))
-                write(cpu + "/cpu.cfs_quota_us", str(quota))
+            quota = -1 if cpus is None else max(int(cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
+            write_if_there(cpu + "/cpu.cfs_period_us", str(_PERIOD_MICROSECONDS))
+            write_if_there(cpu + "/cpu.cfs_quota_us", str(quota))
 
     def enter(self) -> None:
         for directory in self.directories.values():

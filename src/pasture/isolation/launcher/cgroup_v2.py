@@ -31,13 +31,16 @@ class GroupV2(Group):
 
     def limit(self, limits: Limits) -> None:
         directory = self._directory
-        quota = max(int(limits.cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
         with step(f"limit what {directory} may use"):
             # A file that is not there belongs to a controller that is not: `find` has said so.
             write_if_there(directory + "/memory.max", str(limits.memory_bytes))
             write_if_there(directory + "/memory.swap.max", "0")
             write_if_there(directory + "/pids.max", str(limits.processes))
-            write_if_there(directory + "/cpu.max", f"{quota} {_PERIOD_MICROSECONDS}")
+            self.limit_cpus(limits.cpus)
+
+    def limit_cpus(self, cpus: "float | None") -> None:
+        quota = "max" if cpus is None else str(max(int(cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS))
+        write_if_there(self._directory + "/cpu.max", f"{quota} {_PERIOD_MICROSECONDS}")
 
     def descriptor(self) -> "int | None":
         with step(f"open the cgroup {self._directory}"):
@@ -62,6 +65,7 @@ class GroupV2(Group):
         return [int(pid) for pid in read(self._directory + "/cgroup.procs").split()]
 
     def kill(self) -> None:
+        self.limit_cpus(None)
         if os.path.exists(self._directory + "/cgroup.kill"):
             write_if_there(self._directory + "/cgroup.kill", "1")
         else:

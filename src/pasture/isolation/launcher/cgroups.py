@@ -45,6 +45,11 @@ class Group:
     def limit(self, limits: Limits) -> None:
         """Raises StepFailed."""
 
+    def limit_cpus(self, cpus: "float | None") -> None:
+        """None lifts the limit: what is to be killed has to run once more, and hundreds of processes that are held
+        to their share, in the midst of a lack of memory, would take minutes over it. Nothing where there is no group.
+        """
+
     def descriptor(self) -> "int | None":
         """Of a directory that a process can be cloned into; the caller closes it."""
         return None
@@ -68,6 +73,7 @@ class Group:
 
     def kill(self) -> None:
         """SIGKILL to everything in it, frozen or not."""
+        self.limit_cpus(None)
         for pid in self.pids():
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from . import credentials, namespaces, network, programs, protocol, root, signals, syscalls
 from .cgroups import Group
+from .descriptors import close_all_but
 from .failure import StepFailed, step
 from .protocol import BoxRequest, Message, ProgramRequest
 from .template import Template
@@ -54,7 +55,7 @@ def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
     """A failure is kept, for whoever asks for the box."""
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        _close_all_but(kept)
+        _let_go_of_all_but(kept)
         blank.group.enter()
         namespaces.settle(rootless=blank.rootless)
         with step("take a session keyring of its own"):
@@ -89,13 +90,11 @@ def _report(control: socket.socket, reason: str) -> None:
         protocol.send(control, {"op": "failed", "reason": reason})
 
 
-def _close_all_but(kept: int) -> None:
+def _let_go_of_all_but(kept: int) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard, inheritable=False)
-    if kept > 3:
-        os.closerange(3, kept)
-    os.closerange(kept + 1, 1 << 20)
+    close_all_but({0, 1, 2, kept})
 
 
 class Init:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from . import cgroups, init, limits, namespaces, protocol, signals
+from .descriptors import close_all_but
 from .failure import StepFailed
 from .protocol import BoxRequest, Message
 from .template import Template
@@ -75,6 +76,7 @@ class Launcher:
         for pid in self._living:
             os.kill(pid, signal.SIGKILL)
         for group in self._groups.values():
+            group.limit_cpus(None)
             group.thaw()
         for pid in self._living:
             os.waitpid(pid, 0)
@@ -148,6 +150,7 @@ class Launcher:
 
 def main(descriptor: int, directory: str, owner: str, groups: str) -> None:
     """`descriptor`: the channel to the server; `directory`: one to mount on; `groups`: a hierarchy's message."""
+    close_all_but({0, 1, 2, descriptor})
     channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
     os.umask(0o022)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import credentials, signals, syscalls
+from .descriptors import close_all_but
 from .failure import StepFailed, step
 from .namespaces import User
 from .protocol import ProgramRequest
@@ -19,7 +20,6 @@ from .protocol import ProgramRequest
 _STDOUT_AND_STDERR = (1, 2)
 # Above every number that a program may ask for.
 _PARKING = 512
-_ALL = 1 << 20
 _EXEC_HINTS = {
     errno.ENOENT: "It, or the interpreter that it names, is not in the sandbox.",
     errno.EACCES: "It is not executable for its user.",
@@ -65,7 +65,8 @@ def _child(request: ProgramRequest, descriptors: "list[int]", allowance: Allowan
         # Out of the way of the numbers that the program's descriptors get.
         report = _park(report)
         _prepare(request, descriptors, allowance)
-        _close_all_but({0, *_STDOUT_AND_STDERR, *request.numbers, report})
+        # They are close-on-exec as well; but `run` need not execute anything.
+        close_all_but({0, *_STDOUT_AND_STDERR, *request.numbers, report})
         run(request)
     except StepFailed as error:
         fields = {"what": error.what, "reason": error.reason, "number": error.number, "hint": error.hint}
@@ -99,13 +100,3 @@ def _place(descriptors: "list[int]", numbers: "tuple[int, ...]") -> None:
 
 def _park(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _PARKING)
-
-
-def _close_all_but(kept: "set[int]") -> None:
-    """They are close-on-exec as well; but `run` need not execute anything."""
-    first = 0
-    for number in sorted(kept):
-        if first < number:  # os.closerange(0, 0) closes everything: its last is -1
-            os.closerange(first, number)
-        first = number + 1
-    os.closerange(first, _ALL)
