@@ -51,6 +51,10 @@ class Settings:
     """What all environments together may be promised."""
     idle_seconds: float = 300.0
     """An environment that has served nothing for so long is stopped."""
+    freeze_seconds: float = 0.1
+    """An environment that has rested so long gets no processor time until its next invocation."""
+    age_seconds: float = 4 * 3600.0
+    """An environment older than this serves no more, however busy it is."""
     grace_seconds: float = 10.0
     """How long running invocations may go on after the server was told to stop."""
     limits: Limits = field(default_factory=Limits)
@@ -72,7 +76,7 @@ class Settings:
                 f"--no-auth is refused on {self.host}: anyone who reaches this address could run code here.",
                 "Listen on 127.0.0.1, or leave --no-auth away and use the keys of `pasture keys`.",
             )
-        for name in ("idle_seconds", "grace_seconds", "memory_mb"):
+        for name in ("idle_seconds", "freeze_seconds", "age_seconds", "grace_seconds", "memory_mb"):
             if not 0 <= getattr(self, name) < inf:
                 raise OperatorError(f"{name} cannot be negative or without end.")
         for limit in fields(self.limits):

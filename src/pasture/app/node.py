@@ -104,7 +104,14 @@ class Node:
         await self.isolation.open()
         stack.push_async_callback(self.isolation.close)
         factory = EnvironmentFactory(self.isolation, packages, runtimes, logs, self._clock, settings.limits)
-        self.pool = Pool(factory.make, settings.memory_mb, settings.idle_seconds, self._clock)
+        self.pool = Pool(
+            factory.make,
+            settings.memory_mb,
+            settings.idle_seconds,
+            self._clock,
+            freeze_seconds=settings.freeze_seconds,
+            age_seconds=settings.age_seconds,
+        )
         stack.push_async_callback(self.pool.close, 0.0)
         stack.callback(catalog.on_change(self._function_changed))
 

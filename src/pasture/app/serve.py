@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> int:
 
     A second signal ends the grace period. Raises OperatorError when the server cannot start.
     """
+    _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(_serve(settings, announce))
 
@@ -54,6 +56,13 @@ async def _close(node: Node, hurry: asyncio.Event) -> None:
         node.hurry()
     impatience.cancel()
     await closing
+
+
+def _raise_descriptor_limit() -> None:
+    """Every environment costs some descriptors and every client one: take as many as may be had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _choose_isolation(settings: Settings) -> str:

@@ -56,6 +56,8 @@ class Environment:
         self._runtime_version_arn = runtime_version_arn
         self._on_gone = on_gone
         self._state = EnvironmentState.STARTING
+        self._frozen = False
+        self.born = clock.monotonic()
         self._sandbox: Sandbox | None = None
         self._server: HttpServer | None = None
         self._runtime: Runtime | None = None
@@ -76,6 +78,10 @@ class Environment:
     @property
     def state(self) -> EnvironmentState:
         return self._state
+
+    @property
+    def is_idle(self) -> bool:
+        return self._state is EnvironmentState.IDLE
 
     @property
     def sandbox(self) -> Sandbox | None:
@@ -117,6 +123,7 @@ class Environment:
         self._check_alive()
         self._move(EnvironmentState.BUSY)
         try:
+            await self._thaw()
             await self._serve(invocation, answer)
         finally:
             if self._state is EnvironmentState.BUSY:
@@ -135,6 +142,20 @@ class Environment:
         if self._state is EnvironmentState.STOPPING:
             self._move(EnvironmentState.GONE)
             self._on_gone()
+
+    async def freeze(self) -> None:
+        """No processor time until the next invocation, if it still rests. An invocation that comes meanwhile wins."""
+        if not self.is_idle or self._sandbox is None:
+            return
+        self._frozen = True
+        await self._sandbox.freeze()
+        if not self.is_idle:
+            await self._sandbox.thaw()
+
+    async def _thaw(self) -> None:
+        if self._frozen and self._sandbox is not None:
+            self._frozen = False
+            await self._sandbox.thaw()
 
     # An invocation...
 

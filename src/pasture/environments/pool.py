@@ -7,6 +7,7 @@ waits runs in tasks that the pool owns.
 import asyncio
 import itertools
 import logging
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.scope import Scope
 from pasture.environments.assignment import Assignment, Refuse, Serve, Start, Step, Stop, Want
 from pasture.environments.environment import Environment, EnvironmentGone
+from pasture.environments.freezer import Freezer
 from pasture.kit.clock import Clock
 from pasture.kit.tasks import Tasks
 
@@ -37,9 +39,22 @@ class _Pending:
 
 
 class Pool:
-    def __init__(self, make: MakeEnvironment, memory_mb: int, idle_seconds: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        make: MakeEnvironment,
+        memory_mb: int,
+        idle_seconds: float,
+        clock: Clock,
+        *,
+        freeze_seconds: float = 0.1,
+        age_seconds: float = math.inf,
+    ) -> None:
+        """An environment is frozen when it has rested `freeze_seconds`, stopped when it has been idle `idle_seconds`,
+        and not used again once it is `age_seconds` old.
+        """
         self._make = make
         self._idle_seconds = idle_seconds
+        self._age_seconds = age_seconds
         self._clock = clock
         self._assignment = Assignment(memory_mb, lambda: uuid.uuid4().hex[:16])
         self._environments: dict[str, Environment] = {}
@@ -48,6 +63,7 @@ class Pool:
         self._pending: dict[str, _Pending] = {}
         self._ids = itertools.count(1)
         self._tasks = Tasks("environments")
+        self._freezer = Freezer(freeze_seconds, self._start_freezing)
         self._expiry: asyncio.TimerHandle | None = None
         self._closing = False
 
@@ -82,6 +98,7 @@ class Pool:
         self._closing = True
         if self._expiry is not None:
             self._expiry.cancel()
+        self._freezer.close()
         answers = [pending.answer for pending in self._pending.values()]
         if answers:
             await asyncio.wait(answers, timeout=grace)
@@ -126,7 +143,19 @@ class Pool:
             _log.error("cannot start an environment for %s: %s", version.arn, error)
             self._take(self._assignment.fails_to_start(id_, str(error)))
         else:
-            self._take(self._assignment.becomes_ready(id_, self._clock.monotonic()))
+            self._is_free(environment)
+
+    def _is_free(self, environment: Environment) -> None:
+        """It has started, or its invocation is over. It serves again, rests, or has grown too old."""
+        now = self._clock.monotonic()
+        if now - environment.born > self._age_seconds:
+            self._take(self._assignment.breaks(environment.id, "old age"))
+            return
+        self._freezer.rests(environment)
+        self._take(self._assignment.becomes_ready(environment.id, now))
+
+    def _start_freezing(self, environment: Environment) -> None:
+        self._tasks.start(environment.freeze(), f"freezing {environment.id}")
 
     async def _serve(self, id_: str, pending: _Pending, want: str) -> None:
         def answer(outcome: Outcome) -> None:
@@ -134,8 +163,10 @@ class Pool:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
 
+        environment = self._environments[id_]
+        self._freezer.wakes(environment)
         try:
-            await self._environments[id_].serve(pending.invocation, answer)
+            await environment.serve(pending.invocation, answer)
         except EnvironmentGone as error:
             _log.warning("%s; another serves", error)
             self._take(self._assignment.breaks(id_, "gone"))
@@ -147,12 +178,13 @@ class Pool:
             self._refuse(want, "The environment failed.")
             self._take(self._assignment.breaks(id_, "failed"))
         else:
-            self._take(self._assignment.becomes_ready(id_, self._clock.monotonic()))
+            self._is_free(environment)
 
     async def _stop(self, id_: str) -> None:
         environment = self._environments.get(id_)
         key = self._assignment.key_of(id_)
         if environment is not None:
+            self._freezer.wakes(environment)
             await self._give_back(environment)
             del self._environments[id_]
         self._take(self._assignment.is_gone(id_))

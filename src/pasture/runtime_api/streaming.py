@@ -46,9 +46,7 @@ async def pump(stream: BodyStream, sink: ResponseSink, content_type: str) -> Out
     sent = 0
     try:
         async for piece in stream:
-            sent += len(piece)
-            if sent > STREAM_BYTES:
-                raise ResponseTooLarge(STREAM_BYTES)
+            sent = _within(sent + len(piece))
             if (delay := bandwidth.take(len(piece), loop.time())) > 0:
                 await asyncio.sleep(delay)
             await sink.write(content_type, piece)
@@ -59,6 +57,12 @@ async def pump(stream: BodyStream, sink: ResponseSink, content_type: str) -> Out
         return Outcome(Status.ERROR, error_payload(error_type, "Response stream was cut off"), error_type)
     payload = sink.payload if isinstance(sink, Collected) else b""
     return _told_by(stream.trailers) or Outcome(Status.SUCCESS, payload, content_type=content_type)
+
+
+def _within(sent: int) -> int:
+    if sent > STREAM_BYTES:
+        raise ResponseTooLarge(STREAM_BYTES)
+    return sent
 
 
 def _told_by(trailers: Headers) -> Outcome | None:

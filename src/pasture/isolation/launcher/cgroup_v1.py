@@ -53,7 +53,7 @@ class GroupV1(Group):
 
     def freeze(self) -> None:
         if freezer := self.directories.get("freezer"):
-            write(freezer + "/freezer.state", "FROZEN")
+            write_if_there(freezer + "/freezer.state", "FROZEN")
             deadline = time.monotonic() + _FREEZE_SECONDS
             while read(freezer + "/freezer.state").strip() == "FREEZING" and time.monotonic() < deadline:
                 time.sleep(0.0002)

@@ -47,9 +47,11 @@ class GroupV2(Group):
             return os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def freeze(self) -> None:
-        write(self._directory + "/cgroup.freeze", "1")
+        write_if_there(self._directory + "/cgroup.freeze", "1")
         deadline = time.monotonic() + _FREEZE_SECONDS
-        while not counter(read(self._directory + "/cgroup.events"), "frozen") and time.monotonic() < deadline:
+        while (events := read(self._directory + "/cgroup.events")) and not counter(events, "frozen"):
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.0002)
 
     def thaw(self) -> None:
@@ -64,12 +66,12 @@ class GroupV2(Group):
     def pids(self) -> "list[int]":
         return [int(pid) for pid in read(self._directory + "/cgroup.procs").split()]
 
-    def kill(self) -> None:
+    def kill(self, but: int = 0) -> None:
         self.limit_cpus(None)
-        if os.path.exists(self._directory + "/cgroup.kill"):
+        if not but and os.path.exists(self._directory + "/cgroup.kill"):
             write_if_there(self._directory + "/cgroup.kill", "1")
         else:
-            super().kill()
+            super().kill(but)
 
 
 def find(owner: str, places: "list[Place]") -> "Hierarchy | None":

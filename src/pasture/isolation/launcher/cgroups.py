@@ -71,14 +71,16 @@ class Group:
     def pids(self) -> "list[int]":
         return []
 
-    def kill(self) -> None:
-        """SIGKILL to everything in it, frozen or not."""
+    def kill(self, but: int = 0) -> None:
+        """SIGKILL to everything in it, frozen or not, but to the process `but`. Lifts the limit on processor time."""
         self.limit_cpus(None)
+        self.freeze()  # nobody forks meanwhile
         for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            if pid != but:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
         self.thaw()
 
     def remove(self) -> None:
