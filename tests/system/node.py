@@ -28,10 +28,12 @@ ROLE = "arn:aws:iam::000000000000:role/test"
 class Server:
     """`pasture serve` in a process of its own."""
 
-    def __init__(self, data: Path, *arguments: str, log: Path | None = None) -> None:
+    def __init__(self, data: Path, *arguments: str, log: Path | None = None, under: tuple[str, ...] = ()) -> None:
+        """`under`: a command that runs the server, such as `unshare`."""
         self.data = data
         self.log = log or data.parent / f"{data.name}.log"
-        self.command = [sys.executable, "-m", "pasture", "serve", "--port", "0", "--data-dir", str(data), *arguments]
+        serve = [sys.executable, "-m", "pasture", "serve", "--port", "0", "--data-dir", str(data)]
+        self.command = [*under, *serve, *arguments]
         self.url = ""
         self.process: subprocess.Popen[str]
 

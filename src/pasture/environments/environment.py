@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal as signals
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from pasture.domain.function import FunctionVersion
@@ -80,10 +81,6 @@ class Environment:
         return self._state
 
     @property
-    def is_idle(self) -> bool:
-        return self._state is EnvironmentState.IDLE
-
-    @property
     def sandbox(self) -> Sandbox | None:
         return self._sandbox
 
@@ -133,24 +130,28 @@ class Environment:
         """Give back everything. Idempotent; safe in any state."""
         if self._state not in {EnvironmentState.STOPPING, EnvironmentState.GONE}:
             self._move(EnvironmentState.STOPPING)
-        if self._sandbox is not None:
+        # Each is given back though another could not be.
+        async with AsyncExitStack() as last:
+            if self._sandbox is not None:
+                last.push_async_callback(self._sandbox.destroy)
+            if self._server is not None:
+                last.push_async_callback(self._server.close)
             await self._end_runtime()
-        if self._server is not None:
-            await self._server.close()
-        if self._sandbox is not None:
-            await self._sandbox.destroy()
         if self._state is EnvironmentState.STOPPING:
             self._move(EnvironmentState.GONE)
             self._on_gone()
 
     async def freeze(self) -> None:
         """No processor time until the next invocation, if it still rests. An invocation that comes meanwhile wins."""
-        if not self.is_idle or self._sandbox is None:
+        if not self._rests() or self._sandbox is None:
             return
         self._frozen = True
         await self._sandbox.freeze()
-        if not self.is_idle:
+        if not self._rests():
             await self._sandbox.thaw()
+
+    def _rests(self) -> bool:
+        return self._state is EnvironmentState.IDLE
 
     async def _thaw(self) -> None:
         if self._frozen and self._sandbox is not None:

@@ -156,13 +156,11 @@ _LIBRARIES = (
     "/var/lang/lib", "/lib64", "/usr/lib64", RUNTIME, f"{RUNTIME}/lib", "/var/task", "/var/task/lib", "/opt/lib",
 )  # fmt: skip
 
-# Where distributions and administrators install for the system's interpreter (Debian's, Fedora's).
+# Where distributions install for the system's interpreter (Debian's, Fedora's). No sandbox shows /usr/local.
 _SYSTEM_PACKAGES = (
     "/usr/lib/python3/dist-packages",
-    "/usr/local/lib/{}/dist-packages",
     "/usr/lib/{}/site-packages",
     "/usr/lib64/{}/site-packages",
-    "/usr/local/lib/{}/site-packages",
 )
 
 
