@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pasture.environments.assignment import Assignment, Refuse, Serve, Start, Step, Stop, Want
+from pasture.environments.assignment import Assignment, Linger, Refuse, Serve, Start, Step, Stop, Want
 
 
 def node(memory_mb: int = 1024) -> Assignment:
@@ -86,6 +86,33 @@ def test_invocations_of_a_key_are_served_in_the_order_they_came() -> None:
         n.arrives(wants(id_, "f:1"))
     served = [step for _ in range(3) for step in n.becomes_ready("e1", now=1)]
     assert served == [Serve("i1", "e1"), Serve("i2", "e1"), Serve("i3", "e1")]
+
+
+def test_a_caller_that_comes_back_at_once_waits_for_the_one_that_has_just_answered() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.answers("e1")
+    assert n.arrives(wants("i2", "f:1")) == [Linger("f:1")]
+    assert n.becomes_ready("e1", now=2) == [Serve("i2", "e1")]
+
+
+def test_when_the_one_that_has_answered_takes_longer_than_a_moment_another_is_started() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.answers("e1")
+    n.arrives(wants("i2", "f:1"))
+    assert n.impatient("f:1") == [Start("e2", "f:1")]
+
+
+def test_only_as_many_wait_for_those_that_have_answered_as_these_can_serve() -> None:
+    n = node()
+    n.arrives(wants("i1", "f:1"))
+    n.becomes_ready("e1", now=1)
+    n.answers("e1")
+    n.arrives(wants("i2", "f:1"))
+    assert n.arrives(wants("i3", "f:1")) == [Start("e2", "f:1"), Linger("f:1")]
 
 
 # Memory...
@@ -275,6 +302,8 @@ class Node(RuleBasedStateMachine):
         # The keys that are short of environments, the longest first, and how many were starting for each key before.
         self.short: list[str] = []
         self.starting_before: dict[str, int] = {}
+        # Those that have given their answer, while someone may wait for them.
+        self.answered: set[str] = set()
 
     @initialize()
     def _begin(self) -> None:
@@ -296,6 +325,8 @@ class Node(RuleBasedStateMachine):
                 case Start(environment, key):
                     self.key[environment], self.state[environment] = key, "starting"
                     assert self.waiting[key], "nothing is started that nobody waits for"
+                case Linger(key):
+                    assert [e for e in self.answered if self.key[e] == key], "for those only that have answered"
                 case Stop(environment, _):
                     assert self.state[environment] != "stopping", "stopped once"
                     assert environment not in self.serving
@@ -328,8 +359,21 @@ class Node(RuleBasedStateMachine):
 
     @precondition(lambda self: self.serving)
     @rule(data=st.data())
+    def one_has_answered(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(sorted(self.serving)))
+        self.answered.add(environment)
+        self.assignment.answers(environment)
+
+    @rule(key=st.sampled_from(sorted(KEYS)))
+    def a_moment_passes(self, key: str) -> None:
+        self.answered = {e for e in self.answered if self.key[e] != key}
+        self.take(self.assignment.impatient(key))
+
+    @precondition(lambda self: self.serving)
+    @rule(data=st.data())
     def one_has_served(self, data: st.DataObject) -> None:
         environment = data.draw(st.sampled_from(sorted(self.serving)))
+        self.answered.discard(environment)
         self.ended.add(self.serving.pop(environment))
         self.state[environment] = "idle"
         self.take(self.assignment.becomes_ready(environment, self.now))
@@ -338,6 +382,7 @@ class Node(RuleBasedStateMachine):
     @rule(data=st.data())
     def one_breaks(self, data: st.DataObject) -> None:
         environment = data.draw(st.sampled_from(sorted(self.serving)))
+        self.answered.discard(environment)
         self.ended.add(self.serving.pop(environment))
         self.take(self.assignment.breaks(environment, "broken"))
 
@@ -403,7 +448,11 @@ class Node(RuleBasedStateMachine):
     @invariant()
     def a_large_one_at_the_head_is_not_overtaken(self) -> None:
         """While the key that has been short longest stays so, nothing starts for another."""
-        short = [key for key, waiting in self.waiting.items() if len(waiting) > self.starting(key)]
+        short = [
+            key
+            for key, waiting in self.waiting.items()
+            if len(waiting) > self.starting(key) + len([e for e in self.answered if self.key[e] == key])
+        ]
         if self.short and self.short[0] in short:
             started = [key for key in KEYS if self.starting(key) > self.starting_before[key]]
             assert set(started) <= {self.short[0]}
@@ -435,6 +484,7 @@ class Node(RuleBasedStateMachine):
             del self.key[environment]
         else:
             if state == "busy":
+                self.answered.discard(environment)
                 self.ended.add(self.serving.pop(environment))
             self.state[environment] = "idle"
             steps = self.assignment.becomes_ready(environment, self.now)

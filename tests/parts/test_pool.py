@@ -216,8 +216,6 @@ async def test_an_environment_that_fails_while_serving_is_replaced_and_its_calle
         n.isolation.refuse_kill = None
         assert (await n.run(version=version)).status is Status.TIMEOUT
         assert n.isolation.created == 2
-        for sandbox in list(n.isolation.sandboxes.values()):
-            await sandbox.destroy()
 
 
 async def test_when_an_idle_box_has_gone_another_serves_and_the_caller_does_not_notice() -> None:
@@ -361,12 +359,10 @@ async def test_one_environment_that_cannot_be_given_back_does_not_keep_the_other
     n = Node(runtime(echo), 1024, 60, Limits())
     for name in "fgh":
         await n.run(version=a_version(name=name))
-    boxes = list(n.isolation.sandboxes.values())
     n.isolation.refuse_kill = "cannot kill."
     await n.pool.close(grace=0)
     assert [r.message.split(" could")[1] for r in caplog.records] == [" not be given back whole"] * 3
-    for box in boxes:
-        await box.destroy()
+    assert (n.boxes, n.pool.environments()) == (0, [])
 
 
 async def test_its_repr_says_how_it_stands() -> None:

@@ -53,7 +53,14 @@ class Refuse:
     why: str
 
 
-Step = Serve | Start | Stop | Refuse
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """Someone waits for an environment that has answered and is about to ask for more: be `impatient` in a moment."""
+
+    key: str
+
+
+Step = Serve | Start | Stop | Refuse | Linger
 
 
 class _Is(StrEnum):
@@ -83,10 +90,12 @@ class Assignment:
         # Idle environments: by key, the most recently used last; and all of them, the longest idle first.
         self._warm: dict[str, list[str]] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
-        # Invocations that wait, by key; how many environments are starting for each key; and the keys that
-        # need more environments than are starting, the longest waiting first.
+        # Invocations that wait, by key; for each key how many environments are starting, and which have given
+        # their answer and will be ready in a moment; and the keys that need more environments than that, the
+        # longest waiting first.
         self._waiting: dict[str, deque[Want]] = {}
         self._starting: dict[str, int] = {}
+        self._answered: dict[str, set[str]] = {}
         self._short: OrderedDict[str, None] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -109,14 +118,26 @@ class Assignment:
             why = f"the function needs {want.memory_mb} MB and this machine offers {self._memory_mb} MB in all"
             return [Refuse(want.id, why)]
         self._waiting.setdefault(want.key, deque()).append(want)
-        return self._make_progress(want.key)
+        steps = self._make_progress(want.key)
+        return [*steps, Linger(want.key)] if self._answered.get(want.key) else steps
 
     # Environments...
+
+    def answers(self, environment: str) -> None:
+        """Its invocation has been answered: a caller that comes back at once need not have another one started."""
+        known = self._environments[environment]
+        if known.state is _Is.BUSY:
+            self._answered.setdefault(known.key, set()).add(environment)
+
+    def impatient(self, key: str) -> list[Step]:
+        """Those that had answered took longer than a moment: nobody waits for them alone any more."""
+        self._answered.pop(key, None)
+        return self._make_progress(key)
 
     def becomes_ready(self, environment: str, now: float) -> list[Step]:
         """It has started, or the invocation it served is over."""
         known = self._environments[environment]
-        self._has_started(known)
+        self._has_come_free(environment, known)
         if want := self._next_waiting(known.key):
             known.state = _Is.BUSY
             return [Serve(want.id, environment), *self._make_progress(known.key)]
@@ -130,7 +151,7 @@ class Assignment:
     def fails_to_start(self, environment: str, why: str) -> list[Step]:
         """It could not be made. Who has waited longest for one of its kind is told, so that nobody waits for ever."""
         known = self._environments[environment]
-        self._has_started(known)
+        self._has_come_free(environment, known)
         want = self._next_waiting(known.key)
         steps: list[Step] = [Refuse(want.id, why)] if want else []
         return [*steps, *self._stop(environment, why), *self._make_progress(known.key)]
@@ -138,7 +159,7 @@ class Assignment:
     def breaks(self, environment: str, why: str) -> list[Step]:
         """It cannot be used any more; who waits for one of its kind gets another."""
         known = self._environments[environment]
-        self._has_started(known)
+        self._has_come_free(environment, known)
         return [*self._stop(environment, why), *self._make_progress(known.key)]
 
     def is_gone(self, environment: str) -> list[Step]:
@@ -209,9 +230,9 @@ class Assignment:
         return steps
 
     def _note(self, key: str) -> None:
-        """Keep the key among the short ones exactly while it has fewer starting than waiting."""
+        """Keep the key among the short ones exactly while more wait than will be ready in a moment."""
         waiting = len(self._waiting.get(key, ()))
-        if waiting > self._starting.get(key, 0):
+        if waiting > self._starting.get(key, 0) + len(self._answered.get(key, ())):
             self._short[key] = None
             return
         self._short.pop(key, None)
@@ -226,10 +247,14 @@ class Assignment:
         self._starting[key] = self._starting.get(key, 0) + 1
         return Start(environment, key)
 
-    def _has_started(self, known: _Environment) -> None:
+    def _has_come_free(self, environment: str, known: _Environment) -> None:
         if known.state is _Is.STARTING:
             self._starting[known.key] -= 1
             known.state = _Is.BUSY
+        elif answered := self._answered.get(known.key):
+            answered.discard(environment)
+            if not answered:
+                del self._answered[known.key]
 
     def _next_waiting(self, key: str) -> Want | None:
         waiting = self._waiting.get(key)

@@ -16,7 +16,7 @@ from pasture.domain.errors import ServiceError
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.scope import Scope
-from pasture.environments.assignment import Assignment, Refuse, Serve, Start, Step, Stop, Want
+from pasture.environments.assignment import Assignment, Linger, Refuse, Serve, Start, Step, Stop, Want
 from pasture.environments.environment import Environment, EnvironmentGone
 from pasture.environments.freezer import Freezer
 from pasture.kit.clock import Clock
@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # After its answer an invocation has a REPORT to write; at the end of the server it gets this long for it.
 _LAST_WORDS = 1.0
+# Seconds in which a runtime that has answered usually asks for its next event.
+_A_MOMENT = 0.005
 
 MakeEnvironment = Callable[[str, FunctionVersion], Awaitable[Environment]]
 """Environment id and version → an environment that is yet to be started. May raise; its words reach the caller."""
@@ -129,7 +131,13 @@ class Pool:
                     self._tasks.start(self._stop(environment), f"stopping {environment}")
                 case Refuse(invocation, why):
                     self._refuse(invocation, why)
+                case Linger(key):
+                    asyncio.get_running_loop().call_later(_A_MOMENT, self._be_impatient, key)
         self._watch_idle()
+
+    def _be_impatient(self, key: str) -> None:
+        if not self._closing:
+            self._take(self._assignment.impatient(key))
 
     async def _start(self, id_: str, version: FunctionVersion) -> None:
         try:
@@ -160,6 +168,7 @@ class Pool:
     async def _serve(self, id_: str, pending: _Pending, want: str) -> None:
         def answer(outcome: Outcome) -> None:
             self._pending.pop(want, None)
+            self._assignment.answers(id_)
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
 

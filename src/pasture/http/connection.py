@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._waiting and self._in_head and not self._fruitless_bytes:
             self._expect_within(self._limits.idle_seconds)
-        if self._paused:
+        if self._paused and len(self._waiting) < _PIPELINE:
             self._paused = False
             self._transport.resume_reading()
         self._continue()

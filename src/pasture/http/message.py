@@ -4,7 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar, overload
 from urllib.parse import parse_qsl, unquote
+
+T = TypeVar("T")
 
 # What may wait unread of a streamed body before its sender has to wait.
 _STREAM_BUFFER = 256 * 1024
@@ -16,23 +19,27 @@ class Headers(Mapping[str, str]):
     `h["x"]` is the first value; `all("x")` every one; iteration yields lower-case names.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_first")
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self._fields = [(name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+        self._first = dict(reversed(self._fields))
 
     def __getitem__(self, name: str) -> str:
-        wanted = name.lower()
-        for known, value in self._fields:
-            if known == wanted:
-                return value
-        raise KeyError(name)
+        return self._first[name.lower()]
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name for name, _ in self._fields))
 
     def __len__(self) -> int:
-        return len({name for name, _ in self._fields})
+        return len(self._first)
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, default: T, /) -> str | T: ...
+    def get(self, key: str, default: T | None = None, /) -> str | T | None:
+        return self._first.get(key.lower(), default)
 
     def __repr__(self) -> str:
         return f"Headers({self._fields!r})"
