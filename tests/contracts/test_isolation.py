@@ -239,6 +239,13 @@ async def test_a_frozen_box_goes_on_when_thawed_and_can_be_killed_frozen(sandbox
     assert await process.wait() == Exit(None, signal.SIGKILL)
 
 
+async def test_the_share_of_the_processor_can_be_changed_at_any_time(sandbox: Sandbox) -> None:
+    sandbox.limit_cpus(0.5)
+    assert await shell(sandbox, "echo on") == (Exit(0), "on\n")
+    await sandbox.destroy()
+    sandbox.limit_cpus(1.0)
+
+
 async def test_close_destroys_the_boxes_that_are_left(tmp_path: Path, isolation: Isolation) -> None:
     process = await _sleeper(await isolation.create(box("left")))
     await isolation.close()

@@ -260,8 +260,6 @@ def test_another_architecture_than_the_machines_is_refused() -> None:
     [
         ({"PackageType": "Image"}, "PackageType Image"),
         ({"Code": {"S3Bucket": "b", "S3Key": "k"}}, "S3Bucket"),
-        ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]}, "Layers"),
-        ({"Publish": True}, "Publish"),
         ({"PublishTo": "LATEST_PUBLISHED"}, "PublishTo"),
         ({"DurableConfig": {"ExecutionTimeout": 1}}, "DurableConfig"),
         ({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}}, "TenancyConfig"),

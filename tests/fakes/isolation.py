@@ -126,6 +126,12 @@ class FakeSandbox:
         self.programs.append(process)
         return process
 
+    async def connect(self, port: int) -> socket.socket:
+        """Everything in it runs here, so what listens in it listens here."""
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setblocking(False)
+        return sock
+
     async def kill_all(self) -> None:
         if self.isolation.refuse_kill is not None:
             raise SandboxError(self.isolation.refuse_kill)

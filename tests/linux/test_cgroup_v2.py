@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -88,3 +89,18 @@ def test_reading_a_group_that_is_gone_answers_with_nothing(hierarchy: Hierarchy)
     group.thaw()
     group.kill()
     group.remove()
+
+
+def test_changes_of_a_file_of_the_kernels_wake_whoever_waits(hierarchy: Hierarchy) -> None:
+    group = hierarchy.group("watched")
+    group.make()
+    changes = cgroup_v2.Changes(group.directories[""] + "/cgroup.events")
+    try:
+        assert select.select([changes], [], [], 0)[0] == []
+        group.freeze()
+        assert select.select([changes], [], [], 5)[0] == [changes]
+        changes.clear()
+        assert select.select([changes], [], [], 0)[0] == []
+    finally:
+        changes.close()
+        group.remove()

@@ -38,12 +38,40 @@ async def test_the_box_outlives_it_and_a_later_kill_is_only_a_kill(isolation: Is
     assert (await shell(sandbox, "kill -9 $$"))[0] == Exit(None, 9)
 
 
-async def test_a_child_that_ran_out_of_memory_is_not_taken_for_the_program_when_we_kill_it(
+_EATING_CHILD = f"import subprocess, sys, time; r = subprocess.run([sys.executable, '-c', {_EAT.format(mib=200)!r}]); print(r.returncode)"
+
+
+async def test_when_a_child_runs_out_of_memory_its_parent_ends_for_that_too(isolation: Isolation) -> None:
+    sandbox = await isolation.create(box("parent", memory=64 * MIB))
+    how, _ = await python(sandbox, f"{_EATING_CHILD}; time.sleep(1000)")
+    assert how == Exit(None, 9, out_of_memory=True)
+
+
+async def test_a_parent_that_ends_by_itself_when_its_child_is_killed_says_so_as_well(isolation: Isolation) -> None:
+    sandbox = await isolation.create(box("parent", memory=64 * MIB))
+    how, _ = await python(sandbox, f"{_EATING_CHILD}; import os; os._exit(3)")
+    assert how in {Exit(3, out_of_memory=True), Exit(None, 9, out_of_memory=True)}
+
+
+async def test_when_memory_runs_out_every_program_of_the_box_ends_and_no_other_box_is_touched(
     isolation: Isolation,
 ) -> None:
+    sandbox = await isolation.create(box("greedy", memory=64 * MIB))
+    neighbour = await isolation.create(box("neighbour", memory=64 * MIB))
+    sleeping = [asyncio.create_task(shell(sandbox, "sleep 1000 & sleep 1000")) for _ in range(3)]
+    living = asyncio.create_task(shell(neighbour, "sleep 1000"))
+    await until(lambda: len(sandbox.pids()) == 1 + 3 * 3 and len(neighbour.pids()) >= 2)
+    await python(sandbox, _EAT.format(mib=200))
+    assert [how for how, _ in await asyncio.gather(*sleeping)] == [Exit(None, 9, out_of_memory=True)] * 3
+    await until(lambda: len(sandbox.pids()) == 1)
+    assert await shell(sandbox, "echo again") == (Exit(0), "again\n")
+    await neighbour.kill_all()
+    assert (await living)[0] == Exit(None, 9)
+
+
+async def test_after_memory_ran_out_a_kill_of_ours_is_only_a_kill(isolation: Isolation) -> None:
     sandbox = await isolation.create(box("parent", memory=64 * MIB))
-    eat = f"import subprocess, sys; r = subprocess.run([sys.executable, '-c', {_EAT.format(mib=200)!r}]); print(r.returncode)"
-    assert await python(sandbox, eat) == (Exit(0), "-9\n")
+    await python(sandbox, _EATING_CHILD)
     running = asyncio.create_task(shell(sandbox, "sleep 1000"))
     await until(lambda: len(sandbox.pids()) >= 2)
     await sandbox.kill_all()
@@ -66,6 +94,18 @@ async def test_processor_time_is_capped(isolation: Isolation) -> None:
     script = "import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
     _, text = await python(sandbox, script)
     assert float(text) < 0.45
+
+
+async def test_the_cap_on_processor_time_can_be_raised_and_lowered_and_stays_after_a_kill(isolation: Isolation) -> None:
+    script = "import time\nend = time.monotonic() + 0.6\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
+    sandbox = await isolation.create(box("busy", cpus=2.0))
+    sandbox.limit_cpus(0.2)
+    await sandbox.kill_all()
+    _, slow = await python(sandbox, script)
+    sandbox.limit_cpus(100.0)
+    _, fast = await python(sandbox, script)
+    assert float(slow) < 0.3
+    assert 1.5 * float(slow) < float(fast)
 
 
 async def test_a_frozen_box_gets_no_processor_time(isolation: Isolation) -> None:

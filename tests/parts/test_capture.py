@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from fakes.logs import RecordingWriter
-from pasture.environments.capture import Capture, Journal
+from pasture.environments.capture import Capture
+from pasture.environments.journal import Journal
+from pasture.logs.platform import Fault
 from pasture.kit.clock import ManualClock
 
 
@@ -99,10 +101,10 @@ async def test_draining_reads_everything_that_a_pipe_can_hold(pipes: Pipes) -> N
 
 
 async def test_the_tail_is_what_was_said_since_it_was_begun(pipes: Pipes) -> None:
-    pipes.journal.platform("before\n")
+    pipes.journal.platform(Fault("before\n"))
     pipes.journal.begin_tail()
-    pipes.journal.platform("START\n")
-    pipes.journal.record(None, "said")
+    pipes.journal.platform(Fault("START\n"))
+    pipes.journal.line("said")
     assert (pipes.journal.end_tail(), pipes.journal.end_tail()) == (b"START\nsaid\n", b"")
 
 

@@ -5,12 +5,13 @@ import dataclasses
 import io
 import itertools
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fakes.mortal import Killed, MortalDocuments
 from pasture.domain.errors import (
     ApiError,
     CodeStorageExceeded,
@@ -23,13 +24,14 @@ from pasture.domain.function import Code as DomainCode
 from pasture.domain.function import Function, FunctionVersion, LastUpdateStatus, LoggingConfig, Reason, State
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
-from pasture.functions.catalog import CREATING, Catalog
+from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
 from pasture.functions.package import Packages
 from pasture.functions.records import FunctionKey, decode, encode, key_of
+from pasture.functions.versions import CREATING
 from pasture.kit.clock import ManualClock
 from pasture.store.blobs import Blobs
-from pasture.store.documents import Document, Documents, Watcher
+from pasture.store.documents import Document, Documents
 from pasture.store.kinds.memory import MemoryDocuments
 
 HERE = Scope()
@@ -393,48 +395,6 @@ def test_every_key_says_whose_it_is() -> None:
 
 
 # Crashes...
-
-
-class Killed(Exception):
-    pass
-
-
-class MortalDocuments:
-    """A store whose process dies after so many writes: that write and all later ones are not made."""
-
-    def __init__(self, inner: MemoryDocuments, writes: int) -> None:
-        self._inner = inner
-        self._left = writes
-
-    def _live(self) -> None:
-        if self._left <= 0:
-            raise Killed
-        self._left -= 1
-
-    async def get(self, key: str) -> Document | None:
-        if self._left <= 0:
-            raise Killed
-        return await self._inner.get(key)
-
-    async def put(self, key: str, value: bytes, *, expect: int | None = None) -> Document:
-        self._live()
-        return await self._inner.put(key, value, expect=expect)
-
-    async def delete(self, key: str, *, expect: int | None = None) -> bool:
-        self._live()
-        return await self._inner.delete(key, expect=expect)
-
-    async def list(self, prefix: str, *, after: str = "", limit: int = 1_000) -> Sequence[Document]:
-        return await self._inner.list(prefix, after=after, limit=limit)
-
-    async def count(self, prefix: str) -> int:
-        return await self._inner.count(prefix)
-
-    def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
-        return self._inner.watch(prefix, watcher)
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 async def live(catalog: Catalog) -> None:

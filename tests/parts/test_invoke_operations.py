@@ -21,6 +21,7 @@ from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.http.message import Headers, Request
 from pasture.invoke.direct import DirectInvoker
+from pasture.invoke.resolving import Resolver
 from pasture.kit.clock import ManualClock
 
 F = a_version()
@@ -32,11 +33,15 @@ class Door:
     def __init__(self, outcome: Outcome | None = None, limits: Limits | None = None) -> None:
         self.outcome = outcome or Outcome(Status.SUCCESS, b'"ok"')
         self.invoked: list[tuple[FunctionVersion, Invocation]] = []
-        self.operations = InvokeOperations(self._find, self._invoke, limits or Limits(), ManualClock(0x5F000000))
+        resolver = Resolver(self._find, self._find_version)
+        self.operations = InvokeOperations(resolver, self._invoke, limits or Limits(), ManualClock(0x5F000000))
         self.answer_headers: dict[str, str] = {}
 
     async def _find(self, scope: Scope, name: str) -> Function | None:
         return Function(latest=F, active=F) if (scope, name) == (F.scope, F.name) else None
+
+    async def _find_version(self, scope: Scope, name: str, number: str) -> FunctionVersion | None:
+        return None
 
     async def _invoke(self, version: FunctionVersion, invocation: Invocation) -> Outcome:
         self.invoked.append((version, invocation))

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from security.prison import PRISONER, Prison
 from system.conftest import server
 from system.node import Server

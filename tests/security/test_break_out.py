@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from security.prison import Prison
 from system.node import Server
 
@@ -96,7 +97,10 @@ def test_a_directory_of_the_host_is_empty(prison: Prison, path: str) -> None:
 def test_the_servers_files_are_not_there(prison: Prison) -> None:
     data = prison.server.data
     (data.parent / "beside-it").write_text("secret")
-    paths = [str(path) for path in (data, data / "keys.json", data / "metadata.db", data.parent / "beside-it", Path(__file__))]
+    paths = [
+        str(path)
+        for path in (data, data / "keys.json", data / "metadata.db", data.parent / "beside-it", Path(__file__))
+    ]
     assert prison.result("result = [tried(os.stat, path) for path in event]", paths) == ["ENOENT"] * len(paths)
 
 
@@ -206,7 +210,10 @@ result = [copy.stdout.decode().strip() == str(os.getuid()), status["NoNewPrivs"]
 
 
 def test_two_functions_do_not_share_tmp_or_processes(prison: Prison, server: Server) -> None:
-    server.deploy("other-prisoner", "import os, time, subprocess\ndef handler(event, context):\n    open('/tmp/mine', 'w').write('x')\n    subprocess.Popen(['/bin/sleep', '60'])\n    return os.getuid()\n")
+    server.deploy(
+        "other-prisoner",
+        "import os, time, subprocess\ndef handler(event, context):\n    open('/tmp/mine', 'w').write('x')\n    subprocess.Popen(['/bin/sleep', '60'])\n    return os.getuid()\n",
+    )
     other = server.invoke("other-prisoner").payload
     code = "result = [os.path.exists('/tmp/mine'), [n for n in os.listdir('/proc') if n.isdigit() and int(n) != os.getpid()], os.getuid()]"
     seen, processes, own = prison.result(code)
@@ -215,7 +222,9 @@ def test_two_functions_do_not_share_tmp_or_processes(prison: Prison, server: Ser
 
 
 def test_a_signal_to_its_own_group_does_not_reach_the_server(prison: Prison) -> None:
-    code = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.killpg(0, signal.SIGTERM)\nresult = 'ignored'"
+    code = (
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.killpg(0, signal.SIGTERM)\nresult = 'ignored'"
+    )
     assert prison.result(code) == "ignored"
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+
 from security.prison import PRISONER, Prison, status_of
 from system.node import Server
 
@@ -66,7 +67,10 @@ def test_an_error_for_another_id_is_refused(abuser: Abuser) -> None:
 
 
 def test_a_response_that_the_handler_sends_itself_is_the_answer_and_the_second_is_refused(abuser: Abuser) -> None:
-    code = API + "first = call('POST', base + me + '/response', b'\"mine\"')\nsecond = call('POST', base + me + '/response', b'\"again\"')\nprint(first, second)\nresult = 'late'"
+    code = (
+        API
+        + "first = call('POST', base + me + '/response', b'\"mine\"')\nsecond = call('POST', base + me + '/response', b'\"again\"')\nprint(first, second)\nresult = 'late'"
+    )
     answer = abuser.attempt(code)
     assert (answer.error, answer.payload) == (None, "mine")
 
@@ -83,7 +87,9 @@ def test_a_call_of_next_in_the_middle_gets_the_same_event_again(abuser: Abuser) 
 
 
 def test_an_init_error_in_the_middle_is_refused(abuser: Abuser) -> None:
-    status, body = abuser.result("result = call('POST', '/2018-06-01/runtime/init/error', b'{}')")  # type: ignore[misc]
+    answer = abuser.result("result = call('POST', '/2018-06-01/runtime/init/error', b'{}')")
+    assert isinstance(answer, list)
+    status, body = answer
     assert (status, "InvalidStateTransition" in body) == (403, True)
 
 
@@ -140,7 +146,9 @@ result = [
 
 def test_a_response_that_never_ends_is_cut_at_the_limit(abuser: Abuser) -> None:
     before = status_of(abuser.server, "VmHWM")
-    code = API + """
+    code = (
+        API
+        + """
 with socket.create_connection((host, int(port)), timeout=5) as s:
     s.sendall(f"POST {base}{me}/response HTTP/1.1\\r\\nHost: x\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n".encode())
     piece = b"100000\\r\\n" + bytes(1 << 20) + b"\\r\\n"
@@ -150,19 +158,23 @@ with socket.create_connection((host, int(port)), timeout=5) as s:
     except OSError as error:
         print("cut:", error)
 """
+    )
     answer = abuser.attempt(code)
     assert (answer.error, answer.payload["errorType"]) == ("Unhandled", "Function.ResponseSizeTooLarge")
     assert status_of(abuser.server, "VmHWM") - before < 100 * 1024
 
 
 def test_a_response_that_drips_does_not_outlive_the_time_out(abuser: Abuser) -> None:
-    code = API + """
+    code = (
+        API
+        + """
 with socket.create_connection((host, int(port)), timeout=5) as s:
     s.sendall(f"POST {base}{me}/response HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 100000\\r\\n\\r\\n".encode())
     while True:
         s.sendall(b"x")
         time.sleep(0.05)
 """
+    )
     answer = abuser.attempt(code)
     assert answer.payload == {
         "errorType": "Sandbox.Timedout",
@@ -171,7 +183,9 @@ with socket.create_connection((host, int(port)), timeout=5) as s:
 
 
 def test_thousands_of_connections_to_its_own_api_do_not_stop_the_server(abuser: Abuser) -> None:
-    code = API + """
+    code = (
+        API
+        + """
 kept = []
 def open_all():
     while True:
@@ -182,12 +196,16 @@ for s in kept:
     s.close()
 result = [why, number]
 """
+    )
     answer = abuser.attempt(code)
     assert answer.error in {None, "Unhandled"}
 
 
 def test_an_error_report_of_its_own_is_the_answer(abuser: Abuser) -> None:
-    code = API + "call('POST', base + me + '/error', b'{\"errorType\": \"Mine\", \"errorMessage\": \"said\"}', {'Lambda-Runtime-Function-Error-Type': 'x' * 5000})"
+    code = (
+        API
+        + "call('POST', base + me + '/error', b'{\"errorType\": \"Mine\", \"errorMessage\": \"said\"}', {'Lambda-Runtime-Function-Error-Type': 'x' * 5000})"
+    )
     answer = abuser.attempt(code)
     assert (answer.error, answer.payload) == ("Unhandled", {"errorType": "Mine", "errorMessage": "said"})
 
@@ -198,7 +216,10 @@ def test_an_answer_that_is_no_json_reaches_the_caller_as_it_is(abuser: Abuser) -
 
 
 def test_headers_of_an_answer_do_not_become_the_gateways(abuser: Abuser) -> None:
-    code = API + "call('POST', base + me + '/response', b'1', {'X-Amz-Function-Error': 'Forged', 'Set-Cookie': 'a=b', 'Content-Type': 'text/html'})"
+    code = (
+        API
+        + "call('POST', base + me + '/response', b'1', {'X-Amz-Function-Error': 'Forged', 'Set-Cookie': 'a=b', 'Content-Type': 'text/html'})"
+    )
     answer = abuser.attempt(code)
     headers = answer.raw["ResponseMetadata"]["HTTPHeaders"]
     assert (answer.error, answer.body) == (None, b"1")

@@ -2,18 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from pasture.domain.scope import DEFAULT_ACCOUNT, Scope
+from pasture.domain.scope import Scope
 from pasture.http.message import Request
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who signed the call. An open door knows no one and answers for the account's root."""
-
-    access_key_id: str = ""
-    account: str = DEFAULT_ACCOUNT
-    arn: str = f"arn:aws:iam::{DEFAULT_ACCOUNT}:root"
-    user_id: str = DEFAULT_ACCOUNT
+from pasture.iam.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +28,6 @@ class Call:
     """How the client reached this server, without a trailing slash; links begin with it."""
     answer_headers: dict[str, str] = field(default_factory=dict)
     """Headers that the operation adds to a good answer beside those of the model (`X-Amzn-Trace-Id`)."""
+
+
+__all__ = ["Authenticated", "Call", "Principal"]

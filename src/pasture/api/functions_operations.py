@@ -1,18 +1,21 @@
 """CreateFunction, GetFunction, UpdateFunction*, DeleteFunction, ListFunctions."""
 
 import asyncio
-import base64
 import dataclasses
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pasture.api.function_answers import require_function, shown
+from pasture.api.paging import bad_marker, mark, unmark
 from pasture.domain.errors import InvalidParameterValue, ResourceNotFound
-from pasture.domain.function import LATEST, Function, FunctionVersion
+from pasture.domain.function import LATEST, Function, FunctionVersion, UsedLayer
 from pasture.domain.identifiers import FunctionRef, parse_function
 from pasture.domain.limits import Limits
 from pasture.functions import configuration, validation
-from pasture.functions.catalog import Catalog, check_updatable
+from pasture.functions.catalog import Catalog
 from pasture.functions.validation import Ground
+from pasture.functions.versions import check_updatable
 from pasture.runtimes.registry import Runtimes, machine_architecture
 
 if TYPE_CHECKING:
@@ -39,17 +42,24 @@ class FunctionsOperations:
 
     async def create_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope)
-        _require_function(ref)
+        require_function(ref)
         validation.check_create(request, await self._ground())
         draft = configuration.drafted(request, call.scope, ref.name, self._architecture)
-        function = await self._catalog.create(draft, request["Code"]["ZipFile"], tags=request.get("Tags") or {})
-        return await self._shown(function.latest)
+        publish = request.get("Publish", False)
+        async with self._layers(call, request) as layers:
+            function = await self._catalog.create(
+                dataclasses.replace(draft, layers=layers or ()),
+                request["Code"]["ZipFile"],
+                tags=request.get("Tags") or {},
+                publish=publish,
+            )
+        return await self._written(function, publish=publish)
 
     async def get_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        function, ref = await self._asked_for(call, request)
+        function, version, ref = await self._asked_for(call, request)
         answer: dict[str, Any] = {
-            "Configuration": await self._shown(function.latest, ref.qualifier),
-            "Code": self._shown_code(call, function.latest),
+            "Configuration": await shown(self._runtimes, version, ref.qualifier),
+            "Code": self._shown_code(call, version),
         }
         if function.tags:
             answer["Tags"] = dict(function.tags)
@@ -58,12 +68,12 @@ class FunctionsOperations:
         return answer
 
     async def get_function_configuration(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        function, ref = await self._asked_for(call, request)
-        return await self._shown(function.latest, ref.qualifier)
+        _, version, ref = await self._asked_for(call, request)
+        return await shown(self._runtimes, version, ref.qualifier)
 
     async def update_function_code(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope)
-        _require_function(ref)
+        require_function(ref)
         current = await self._catalog.get(call.scope, ref.name)
         validation.check_code(request, await self._ground())
         zip_bytes, revision_id = request["ZipFile"], request.get("RevisionId")
@@ -74,62 +84,101 @@ class FunctionsOperations:
         if request.get("DryRun"):
             check_updatable(current.latest, revision_id)
             code = await self._catalog.check_code(zip_bytes)
-            return await self._shown(dataclasses.replace(edit(current.latest), code=code))
-        function = await self._catalog.update_code(call.scope, ref.name, zip_bytes, edit, revision_id=revision_id)
-        return await self._shown(function.latest)
+            return await shown(self._runtimes, dataclasses.replace(edit(current.latest), code=code))
+        publish = request.get("Publish", False)
+        function = await self._catalog.update_code(
+            call.scope, ref.name, zip_bytes, edit, revision_id=revision_id, publish=publish
+        )
+        return await self._written(function, publish=publish)
 
     async def update_function_configuration(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope)
-        _require_function(ref)
+        require_function(ref)
         ground = await self._ground()
 
-        def edit(version: FunctionVersion) -> FunctionVersion:
-            validation.check_configuration(request, version, ground)
-            return configuration.edited(version, request)
+        async with self._layers(call, request) as layers:
 
-        function = await self._catalog.update_configuration(
-            call.scope, ref.name, edit, revision_id=request.get("RevisionId")
-        )
-        return await self._shown(function.latest)
+            def edit(version: FunctionVersion) -> FunctionVersion:
+                validation.check_configuration(request, version, ground)
+                changed = configuration.edited(version, request)
+                return changed if layers is None else dataclasses.replace(changed, layers=layers)
+
+            function = await self._catalog.update_configuration(
+                call.scope, ref.name, edit, revision_id=request.get("RevisionId")
+            )
+        return await shown(self._runtimes, function.latest)
 
     async def delete_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
         if ref.qualifier == LATEST:
             raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
-        if ref.qualifier is not None:
-            await self._catalog.get(call.scope, ref.name, ref.qualifier)
-            raise ResourceNotFound(f"Function not found: {ref.arn(call.scope)}")
-        await self._catalog.delete(call.scope, ref.name)
+        if ref.qualifier is None:
+            await self._catalog.delete(call.scope, ref.name)
+        elif ref.qualifier in (await self._catalog.get(call.scope, ref.name, ref.qualifier)).aliases:
+            raise InvalidParameterValue(
+                f"{ref.arn(call.scope)} is an alias. Use DeleteAlias to delete it, or name a version."
+            )
+        else:
+            await self._catalog.versions.delete(call.scope, ref.name, ref.qualifier)
         return {"StatusCode": 204}
 
     async def list_functions(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         """At most 50, whatever MaxItems says."""
         limit = min(request.get("MaxItems") or self._limits.page_functions, self._limits.page_functions)
-        after = _unmark(request.get("Marker") or "")
+        after = unmark(request.get("Marker"))
+        if request.get("FunctionVersion") == "ALL":
+            return await self._list_all(call, after, limit)
         functions, next_name = await self._catalog.list(call.scope, after=after, limit=limit)
-        qualifier = LATEST if request.get("FunctionVersion") == "ALL" else None
-        answer: dict[str, Any] = {
-            "Functions": [configuration.listed(function.latest, qualifier=qualifier) for function in functions]
-        }
+        answer: dict[str, Any] = {"Functions": [configuration.listed(function.latest) for function in functions]}
         if next_name is not None:
-            answer["NextMarker"] = _mark(next_name)
+            answer["NextMarker"] = mark(next_name)
+        return answer
+
+    async def _list_all(self, call: "Call", after: str, limit: int) -> dict[str, Any]:
+        name, _, number = after.partition("/")
+        if name and not (number.isascii() and number.isdigit()):
+            raise bad_marker()
+        start = (name, int(number)) if name else ("", -1)
+        versions, following = await self._catalog.list_versions(call.scope, after=start, limit=limit)
+        answer: dict[str, Any] = {
+            "Functions": [configuration.listed(version, qualifier=version.version) for version in versions]
+        }
+        if following is not None:
+            answer["NextMarker"] = mark(f"{following[0]}/{following[1]}")
         return answer
 
     async def _ground(self) -> Ground:
         runtimes = await asyncio.to_thread(self._runtimes.available)  # the first time, it looks for interpreters
         return Ground(self._limits, runtimes, self._architecture)
 
-    async def _asked_for(self, call: "Call", request: dict[str, Any]) -> tuple[Function, FunctionRef]:
+    @asynccontextmanager
+    async def _layers(self, call: "Call", request: dict[str, Any]) -> AsyncIterator[tuple[UsedLayer, ...] | None]:
+        """What the request's Layers are; None when it names none and those that there are shall stay."""
+        if "Layers" not in request:
+            yield None
+            return
+        validation.check_layers(request["Layers"], self._limits)
+        async with self._catalog.layers.using(request["Layers"], call.scope, call.principal.arn) as layers:
+            yield layers
+
+    async def _asked_for(self, call: "Call", request: dict[str, Any]) -> tuple[Function, FunctionVersion, FunctionRef]:
+        """The function, and the version that the qualifier means; of an alias, the one it is named for."""
         ref = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
         function = await self._catalog.get(call.scope, ref.name, ref.qualifier)
-        if not ref.is_latest:
+        alias = function.aliases.get(ref.qualifier or "")
+        number = alias.version if alias is not None else ref.qualifier or LATEST
+        version = await self._catalog.find_version(call.scope, ref.name, number)
+        if version is None:
             raise ResourceNotFound(f"Function not found: {ref.arn(call.scope)}")
-        return function, ref
+        return function, version, ref
 
-    async def _shown(self, version: FunctionVersion, qualifier: str | None = None) -> dict[str, Any]:
-        ready = self._runtimes.ready(version.runtime)
-        runtime_version = ready.version if ready else await asyncio.to_thread(self._runtimes.version, version.runtime)
-        return configuration.shown(version, qualifier=qualifier, runtime_version=runtime_version)
+    async def _written(self, function: Function, *, publish: bool) -> dict[str, Any]:
+        """What CreateFunction and UpdateFunctionCode answer: with Publish, the version."""
+        version: FunctionVersion | None = None
+        if publish and function.published is not None:
+            number = function.published.version
+            version = await self._catalog.find_version(function.scope, function.name, number)
+        return await shown(self._runtimes, version or function.latest)
 
     def _shown_code(self, call: "Call", version: FunctionVersion) -> dict[str, str]:
         location = self._link(call.base_url, version.code.sha256, f"{version.name}.zip")
@@ -140,22 +189,3 @@ class FunctionsOperations:
 
 
 _CODE_MEMBERS = ("Architectures", "SourceKMSKeyArn")
-
-
-def _require_function(ref: FunctionRef) -> None:
-    if not ref.is_latest:
-        raise InvalidParameterValue(
-            "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
-            "operation. Please specify either a function name or an unqualified function ARN."
-        )
-
-
-def _mark(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _unmark(marker: str) -> str:
-    try:
-        return base64.b64decode(marker, altchars=b"-_", validate=True).decode()
-    except ValueError as error:
-        raise InvalidParameterValue("The provided Marker is invalid. Use the NextMarker of the page before.") from error

@@ -11,19 +11,19 @@ import msgspec
 
 from pasture.api.payload import check_json
 from pasture.api.streamed_answer import StreamedAnswer
-from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge, ResourceNotFound
-from pasture.domain.function import Function, FunctionVersion
-from pasture.domain.identifiers import parse_function
+from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge
+from pasture.domain.function import FunctionVersion
+from pasture.domain.identifiers import FunctionRef, parse_function
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
-from pasture.invoke.routing import route
 from pasture.kit.clock import Clock
 
 if TYPE_CHECKING:
     from pasture.api.call import Call
 
-Find = Callable[[Scope, str], Awaitable[Function | None]]
+Resolve = Callable[[Scope, FunctionRef], Awaitable[FunctionVersion]]
+"""The version that a reference means this time; raises the answer of AWS when it means none that can run."""
 Invoke = Callable[[FunctionVersion, Invocation], Awaitable[Outcome]]
 
 # The words of AWS's message round the limit down to 6 MiB; what is enforced is RAPID's number, 100 bytes more.
@@ -33,8 +33,8 @@ _CHECK_ELSEWHERE_BYTES = 256 * 1024
 
 
 class InvokeOperations:
-    def __init__(self, find: Find, invoke: Invoke, limits: Limits, clock: Clock) -> None:
-        self._find = find
+    def __init__(self, resolve: Resolve, invoke: Invoke, limits: Limits, clock: Clock) -> None:
+        self._resolve = resolve
         self._invoke = invoke
         self._limits = limits
         self._clock = clock
@@ -63,10 +63,7 @@ class InvokeOperations:
     async def _routed(self, call: "Call", request: dict[str, Any]) -> tuple[FunctionVersion, str]:
         """Which version is meant, and the ARN as the caller addressed it."""
         reference = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
-        function = await self._find(call.scope, reference.name)
-        if function is None:
-            raise ResourceNotFound(f"Function not found: {reference.arn(call.scope)}")
-        return route(function, reference.qualifier), reference.arn(call.scope)
+        return await self._resolve(call.scope, reference), reference.arn(call.scope)
 
     async def _invocation(
         self, call: "Call", request: dict[str, Any], arn: str, sink: ResponseSink | None = None

@@ -1,20 +1,23 @@
 """How an environment comes to be: its runtime, its code, its log stream and its plan, put together."""
 
 import asyncio
+import os
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pasture.domain.function import FunctionVersion
 from pasture.domain.limits import Limits
-from pasture.environments.capture import Journal
 from pasture.environments.environment import Environment
+from pasture.environments.journal import Journal
 from pasture.environments.plan import make_plan
 from pasture.functions.package import Packages
 from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock
 from pasture.logs import report
+from pasture.logs.levels import LogLevels
 from pasture.logs.service import LogService
 from pasture.runtimes.registry import Runtimes
 
@@ -42,8 +45,9 @@ class EnvironmentFactory:
             release = holds.pop_all().close
         today = datetime.fromtimestamp(self.clock.now(), UTC)
         stream = report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex)
-        journal = Journal(self.logs.writer(version.scope, version.logging.group, stream), self.clock)
-        plan = make_plan(id_, version, runtime, tree, stream, self.limits, opt)
+        writer = self.logs.writer(version.scope, version.logging.group, stream)
+        journal = Journal(writer, self.clock, LogLevels.of(version.logging))
+        plan = make_plan(id_, version, runtime, tree, stream, self.limits, opt, _extensions(opt))
         return Environment(
             plan,
             self.isolation,
@@ -53,3 +57,15 @@ class EnvironmentFactory:
             runtime_version_arn=runtime.arn(version.scope.region),
             on_gone=release,
         )
+
+
+def _extensions(opt: Path | None) -> tuple[str, ...]:
+    """External extensions are the files of `extensions` in the layers; folders there are their own affair."""
+    if opt is None:
+        return ()
+    try:
+        found = os.scandir(opt / "extensions")
+    except FileNotFoundError:
+        return ()
+    with found:
+        return tuple(sorted(entry.name for entry in found if entry.is_file()))

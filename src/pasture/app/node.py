@@ -8,28 +8,37 @@ from pathlib import Path
 from typing import Self
 
 from pasture.api.account_operations import AccountOperations
+from pasture.api.aliases_operations import AliasesOperations
 from pasture.api.auth.authenticator import Authenticates, Authenticator, OpenDoor
+from pasture.api.auth.authorisation import Authorizer
 from pasture.api.auth.keys import KeyRing
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.gateway import Gateway, body_limit
 from pasture.api.invoke_operations import InvokeOperations
+from pasture.api.layers_operations import LayersOperations
 from pasture.api.logs_operations import LogsOperations
-from pasture.api.sts import CallerIdentity
+from pasture.api.sts import AssumingRoles, CallerIdentity
+from pasture.api.versions_operations import VersionsOperations
 from pasture.api.wire.service import Service
 from pasture.app.data_directory import DataDirectory
 from pasture.app.environment_factory import EnvironmentFactory
-from pasture.domain.function import Function
+from pasture.domain.function import LATEST, Function, FunctionVersion
 from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.environments.pool import Pool
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
 from pasture.functions.package import Packages
+from pasture.functions.records import VersionKey
 from pasture.http.message import Request, Response
 from pasture.http.server import HttpLimits, HttpServer
+from pasture.iam import roles as iam_roles
+from pasture.iam.roles import Roles
+from pasture.iam.sessions import Sessions
 from pasture.invoke.direct import DirectInvoker
+from pasture.invoke.resolving import Resolver
 from pasture.isolation.kinds import open_kind
 from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock, SystemClock
@@ -57,6 +66,7 @@ class Node:
         self.url = ""
         self.pool: Pool
         self.isolation: Isolation
+        self.sessions: Sessions
         self._server: HttpServer
 
     @classmethod
@@ -85,6 +95,7 @@ class Node:
 
         documents = await SqliteDocuments.open(data.path / "metadata.db")
         stack.push_async_callback(documents.close)
+        self.sessions = Sessions(await _secret(documents, "session-secret"), self._clock)
         blobs = Blobs(data.path / "blobs")
         await blobs.clear_temporary()
         packages = Packages(data.path / "packages", blobs, settings.limits)
@@ -114,6 +125,7 @@ class Node:
         )
         stack.push_async_callback(self.pool.close, 0.0)
         stack.callback(catalog.on_change(self._function_changed))
+        stack.callback(catalog.versions.on_change(self._version_changed))
 
         activation = Activation(catalog, packages, runtimes)
         await activation.open()
@@ -141,44 +153,56 @@ class Node:
         runtimes: Runtimes,
     ) -> Gateway:
         settings = self._settings
-        downloads = Downloads(await _link_secret(documents), self._clock, blobs.path)
+        downloads = Downloads(await _secret(documents, "link-secret"), self._clock, blobs.path)
+        roles = Roles(data / iam_roles.FILE)
+        authorizer = Authorizer(self._clock) if settings.auth else None
+        authorise = authorizer.authorise if authorizer else None
         invoker = DirectInvoker(self.pool.run, settings.limits)
+        resolver = Resolver(catalog.find, catalog.versions.find)
         services = {
             "lambda": Service(
                 "lambda",
                 [
-                    InvokeOperations(catalog.find, invoker.invoke, settings.limits, self._clock),
+                    InvokeOperations(resolver, invoker.invoke, settings.limits, self._clock),
                     FunctionsOperations(catalog, runtimes, downloads.link, settings.limits),
+                    VersionsOperations(catalog, runtimes, settings.limits),
+                    AliasesOperations(catalog, settings.limits),
+                    LayersOperations(catalog.layers, downloads.link),
                     AccountOperations(catalog, settings.limits),
                 ],
+                authorise,
             ),
-            "logs": Service("logs", [LogsOperations(logs)]),
-            "sts": Service("sts", [CallerIdentity()]),
+            "logs": Service("logs", [LogsOperations(logs)], authorise),
+            "sts": Service("sts", [CallerIdentity(), AssumingRoles(roles, self.sessions, authorizer)], authorise),
         }
         return Gateway(
             services,
-            self._authenticator(data),
+            self._authenticator(data, roles),
             {DOWNLOADS: downloads, "/_pasture/health": _health},
         )
 
-    def _authenticator(self, data: Path) -> Authenticates:
+    def _authenticator(self, data: Path, roles: Roles) -> Authenticates:
         if not self._settings.auth:
-            return OpenDoor()
+            return OpenDoor(sessions=self.sessions)
         ring = KeyRing(data / "keys.json")
         if not ring.list():
             key = ring.create(description="first")
             _log.info("made the first access key, %s; `pasture env` shows how to use it", key.id)
-        return Authenticator(ring, self._clock)
+        return Authenticator(ring, self._clock, self.sessions, roles)
 
     def _function_changed(self, scope: Scope, name: str, function: Function | None) -> None:
-        self.pool.replaced(scope, name, function.active if function else None)
+        self.pool.replaced(scope, name, function.active if function else None, LATEST if function else None)
+
+    def _version_changed(self, key: VersionKey, version: FunctionVersion | None) -> None:
+        if version is None:
+            self.pool.replaced(key.scope, key.name, None, str(key.number))
 
 
-async def _link_secret(documents: Documents) -> bytes:
-    """Signs download links: made once for a data directory, so that links outlive a restart."""
-    known = await documents.get("server/link-secret")
+async def _secret(documents: Documents, name: str) -> bytes:
+    """Made once for a data directory, so that the links and the tokens it signs outlive a restart."""
+    known = await documents.get(f"server/{name}")
     if known is None:
-        known = await documents.put("server/link-secret", secrets.token_bytes(32), expect=0)
+        known = await documents.put(f"server/{name}", secrets.token_bytes(32), expect=0)
     return known.value
 
 

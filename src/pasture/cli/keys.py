@@ -1,11 +1,12 @@
 """`pasture keys`: the access keys that a server believes. They are in its data directory; it need not be running."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pasture.api.auth.keys import AccessKey, KeyRing
-from pasture.cli import options
+from pasture.cli import options, policies
 from pasture.cli.failure import Failure
 from pasture.cli.output import print_json, print_table
 from pasture.domain.scope import DEFAULT_ACCOUNT
@@ -25,16 +26,24 @@ def keys() -> None:
 @keys.command()
 @click.option("--account", default=DEFAULT_ACCOUNT, show_default=True, help="The account the key belongs to.")
 @click.option("--description", default="", help="What it is for.")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A policy document. A key without one may do everything in its account.",
+)
 @options.data_dir
 @options.output
-def create(account: str, description: str, data_dir: Path, as_json: bool) -> None:
+def create(account: str, description: str, policy_file: Path | None, data_dir: Path, as_json: bool) -> None:
     """Make a key. Its secret is shown this once.
 
     \b
     Example:
       pasture keys create --account 111122223333
+      pasture keys create --description "the web shop" --policy invoke-orders.json
     """
-    key = _ring(data_dir).create(account, description)
+    key = _ring(data_dir).create(account, description, policies.given(policy_file, None))
     if as_json:
         print_json({"AccessKeyId": key.id, "SecretAccessKey": key.secret, **_details(key)})
         return
@@ -57,8 +66,8 @@ def list_keys(data_dir: Path, as_json: bool) -> None:
         print_json([{"AccessKeyId": key.id, **_details(key)} for key in known])
         return
     print_table(
-        ("ID", "ACCOUNT", "CREATED", "DESCRIPTION"),
-        [(key.id, key.account, iso_millis(key.created), key.description) for key in known],
+        ("ID", "ACCOUNT", "CREATED", "DESCRIPTION", "MAY"),
+        [(key.id, key.account, iso_millis(key.created), key.description, _may(key)) for key in known],
     )
 
 
@@ -81,5 +90,10 @@ def _ring(data_dir: Path) -> KeyRing:
     return KeyRing(data_dir / "keys.json")
 
 
-def _details(key: AccessKey) -> dict[str, str]:
-    return {"Account": key.account, "Description": key.description, "Created": iso_millis(key.created)}
+def _may(key: AccessKey) -> str:
+    return "everything" if key.policy is None else "by its policy"
+
+
+def _details(key: AccessKey) -> dict[str, Any]:
+    details = {"Account": key.account, "Description": key.description, "Created": iso_millis(key.created)}
+    return details if key.policy is None else {**details, "Policy": key.policy}

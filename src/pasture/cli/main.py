@@ -11,6 +11,7 @@ from pasture.cli.functions import functions
 from pasture.cli.invoke import invoke
 from pasture.cli.keys import keys
 from pasture.cli.logs import logs
+from pasture.cli.roles import roles
 from pasture.cli.runtimes import runtimes
 from pasture.cli.serve import serve
 
@@ -45,7 +46,7 @@ def main() -> None:
     """
 
 
-for command in (serve, env, functions, invoke, logs, runtimes, keys):
+for command in (serve, env, functions, invoke, logs, runtimes, keys, roles):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -8,29 +8,34 @@ invocation starts the runtime anew (aws-lambda reference 2.1).
 
 import asyncio
 import logging
-import signal as signals
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import MIB, Limits
-from pasture.environments.capture import Journal
+from pasture.environments import endings
+from pasture.environments.endings import Ending
+from pasture.environments.journal import Journal
 from pasture.environments.lifecycle import EnvironmentState, move
 from pasture.environments.plan import Plan
-from pasture.environments.runtime import Runtime
+from pasture.environments.programs import AnySignal, ExtensionExited, Programs
 from pasture.http.message import Request, Response
 from pasture.http.server import HttpLimits, HttpServer
-from pasture.isolation.spec import Exit, Isolation, Sandbox, SandboxError
+from pasture.isolation.spec import Isolation, Sandbox, SandboxError
 from pasture.kit.clock import Clock
-from pasture.logs import report
-from pasture.logs.report import InitReport, Phase, Report
+from pasture.logs import platform
+from pasture.logs.report import Phase
 from pasture.runtime_api.api import error_response, streams
+from pasture.runtime_api.extension_signals import ExtensionExitFailed, ExtensionInitFailed
+from pasture.runtime_api.session import Refusal
 from pasture.runtime_api.signals import Answered, Exited, InitFailed, Ready
-from pasture.runtime_api.streaming import error_payload
 
 _log = logging.getLogger(__name__)
+
+# Seconds that a resting environment is left running for its telemetry.
+_TELEMETRY_BEFORE_FREEZING = 0.2
 
 
 class EnvironmentGone(Exception):
@@ -59,9 +64,10 @@ class Environment:
         self._state = EnvironmentState.STARTING
         self._frozen = False
         self.born = clock.monotonic()
+        self._served_since = self.born
         self._sandbox: Sandbox | None = None
         self._server: HttpServer | None = None
-        self._runtime: Runtime | None = None
+        self._programs: Programs | None = None
         self._init_ms: float | None = None
         """Of an init that nobody has been told of yet; the next REPORT shows it."""
 
@@ -105,7 +111,6 @@ class Environment:
             ),
         )
         await self._server.serve(self._sandbox.listener)
-        self._journal.platform(report.init_start(self._runtime_version(), self._runtime_version_arn))
         began = self._clock.monotonic()
         failed = await self._initialise(self._limits.init_seconds, Phase.INIT)
         if failed is None:
@@ -119,6 +124,7 @@ class Environment:
         """
         self._check_alive()
         self._move(EnvironmentState.BUSY)
+        self._served_since = self._clock.monotonic()
         try:
             await self._thaw()
             await self._serve(invocation, answer)
@@ -136,7 +142,8 @@ class Environment:
                 last.push_async_callback(self._sandbox.destroy)
             if self._server is not None:
                 last.push_async_callback(self._server.close)
-            await self._end_runtime()
+            await self._thaw()
+            await self._end_programs("spindown")
         if self._state is EnvironmentState.STOPPING:
             self._move(EnvironmentState.GONE)
             self._on_gone()
@@ -145,86 +152,114 @@ class Environment:
         """No processor time until the next invocation, if it still rests. An invocation that comes meanwhile wins."""
         if not self._rests() or self._sandbox is None:
             return
+        telemetry = self._programs.telemetry if self._programs is not None else None
+        if telemetry is not None and telemetry.subscribers:
+            # What they have not taken by now they take after the next thaw.
+            await telemetry.flush(_TELEMETRY_BEFORE_FREEZING)
+            if not self._rests():
+                return
+            telemetry.pause()
         self._frozen = True
         await self._sandbox.freeze()
         if not self._rests():
-            await self._sandbox.thaw()
+            await self._thaw()
 
     def _rests(self) -> bool:
         return self._state is EnvironmentState.IDLE
 
     async def _thaw(self) -> None:
-        if self._frozen and self._sandbox is not None:
-            self._frozen = False
-            await self._sandbox.thaw()
+        if not self._frozen or self._sandbox is None:
+            return
+        self._frozen = False
+        await self._sandbox.thaw()
+        if self._programs is not None:
+            self._programs.telemetry.resume()
 
     # An invocation...
 
     async def _serve(self, invocation: Invocation, answer: Callable[[Outcome], None]) -> None:
         if invocation.tail:
             self._journal.begin_tail()
-        timeout = self.version.timeout
         began = self._clock.monotonic()
+        timeout = self.version.timeout
         deadline = asyncio.get_running_loop().time() + timeout
         deadline_ms = int((self._clock.now() + timeout) * 1000)
 
         ending = await self._initialise_again(invocation, deadline)
         # Behind an init that runs inside the invocation, as RAPID does it.
-        self._journal.platform(report.start(invocation.request_id, self.version.version))
+        self._journal.platform(platform.Start(invocation.request_id, self.version.version, _tracing(invocation)))
         answered = False
         if ending is None:
-            assert self._runtime is not None
-            self._runtime.give(invocation, deadline_ms)
+            self._living.give(invocation, deadline_ms)
             ending = await self._await_answer(invocation, deadline)
             if not ending.reset and not invocation.tail:
                 answer(ending.outcome)
                 answered = True
             if not ending.reset:
-                ending = await self._await_ready(invocation, deadline, ending)
-        if self._runtime is not None:
-            self._runtime.drain()
+                ending = await self._await_rest(invocation, deadline, ending)
+        if self._programs is not None:
+            self._programs.drain()
         self._conclude(invocation, ending, (self._clock.monotonic() - began) * 1000)
         if not answered:
             answer(_with_tail(ending.outcome, self._journal.end_tail()))
         if ending.reset:
-            await self._end_runtime()
+            await self._end_programs(ending.shutdown_reason)
 
-    async def _initialise_again(self, invocation: Invocation, deadline: float) -> "_Ending | None":
-        """The runtime is dead or never got ready: init on the invocation's time. None when it is ready to serve."""
-        if self._runtime is not None and not self._runtime.has_exited:
+    async def _initialise_again(self, invocation: Invocation, deadline: float) -> Ending | None:
+        """The programs are dead or never got ready: init on the invocation's time. None when they are ready."""
+        if self._programs is not None and not self._programs.has_exited:
             return None
-        await self._end_runtime()
+        await self._end_programs("failure")
         remaining = deadline - asyncio.get_running_loop().time()
         return await self._initialise(remaining, Phase.INVOKE, invocation)
 
-    async def _await_answer(self, invocation: Invocation, deadline: float) -> "_Ending":
-        assert self._runtime is not None
+    async def _await_answer(self, invocation: Invocation, deadline: float) -> Ending:
         while True:
-            match await self._runtime.next_signal(deadline):
-                case None:
-                    return self._timed_out(invocation)
+            match await self._living.next_signal(deadline):
                 case Answered(outcome):
-                    return _Ending(outcome)
-                case Exited(exit_):
-                    return _exited(invocation.request_id, exit_)
-                case Ready() | InitFailed():
-                    continue
+                    return Ending(outcome)
+                case signal if bad := self._bad_news(signal, invocation):
+                    return bad
 
-    async def _await_ready(self, invocation: Invocation, deadline: float, ending: "_Ending") -> "_Ending":
-        """The invoke phase ends when the runtime asks for the next event; until then it may still time out or die."""
-        assert self._runtime is not None
-        while True:
-            match await self._runtime.next_signal(deadline):
+    async def _await_rest(self, invocation: Invocation, deadline: float, ending: Ending) -> Ending:
+        """The phase is over when runtime and extensions ask for the next event; until then they may time out or die."""
+        runtime_is_ready = False
+        while not runtime_is_ready or not self._living.extensions.all_ready:
+            match await self._living.next_signal(deadline):
                 case Ready():
-                    return ending
-                case None:
-                    return replace(self._timed_out(invocation), outcome=ending.outcome)
-                case Exited(exit_):
-                    return replace(_exited(invocation.request_id, exit_), outcome=ending.outcome)
-                case Answered() | InitFailed():
-                    continue
+                    runtime_is_ready = True
+                    self._runtime_done(invocation, ending)
+                case signal if bad := self._bad_news(signal, invocation):
+                    return replace(bad, outcome=ending.outcome)
+        return ending
 
-    def _conclude(self, invocation: Invocation, ending: "_Ending", duration_ms: float) -> None:
+    def _bad_news(self, signal: AnySignal | None, invocation: Invocation) -> Ending | None:
+        """What in the midst of an invocation ends everything."""
+        match signal:
+            case None:
+                return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
+            case Exited(exit_):
+                return endings.runtime_exited(invocation.request_id, exit_)
+            case ExtensionExited(_, exit_):
+                return endings.extension_crashed(invocation.request_id, exit_)
+            case ExtensionExitFailed(_, claimed, _):
+                return endings.extension_failed(invocation.request_id, "Extension.ExitError", claimed)
+            case _:
+                return None
+
+    def _runtime_done(self, invocation: Invocation, ending: Ending) -> None:
+        self._journal.platform(
+            platform.RuntimeDone(
+                invocation.request_id,
+                ending.status,
+                ending.error_type,
+                produced_bytes=len(ending.outcome.payload),
+                duration_ms=(self._clock.monotonic() - self._served_since) * 1000,
+                tracing=_tracing(invocation),
+            )
+        )
+
+    def _conclude(self, invocation: Invocation, ending: Ending, duration_ms: float) -> None:
         """The bad news if any, END and REPORT. A timeout's duration is the timeout: what the reset took is not the
         function's.
         """
@@ -233,76 +268,121 @@ class Environment:
         init_ms, self._init_ms = self._init_ms, None
         assert self._sandbox is not None
         if ending.news:
-            self._journal.platform(ending.news)
-        self._journal.platform(report.end(invocation.request_id))
+            self._journal.platform(platform.Fault(ending.news))
+        if ending.reset:
+            self._runtime_done(invocation, ending)
+        self._journal.platform(platform.End(invocation.request_id))
         peak = self._sandbox.peak_memory_bytes()
         self._journal.platform(
-            report.report(
-                Report(
-                    invocation.request_id,
-                    duration_ms,
-                    self.version.memory_mb,
-                    min(-(-peak // MIB), self.version.memory_mb),
-                    init_ms,
-                    ending.status,
-                    ending.error_type,
-                )
+            platform.Report(
+                invocation.request_id,
+                ending.status,
+                duration_ms,
+                self.version.memory_mb,
+                min(-(-peak // MIB), self.version.memory_mb),
+                ending.error_type,
+                init_ms,
+                tracing=_tracing(invocation),
             )
         )
 
     # Init...
 
-    async def _initialise(self, seconds: float, phase: Phase, invocation: Invocation | None = None) -> "_Ending | None":
-        """Start the runtime and wait until it asks for an event. None when it did; else how it failed."""
+    async def _initialise(self, seconds: float, phase: Phase, invocation: Invocation | None = None) -> Ending | None:
+        """Start the programs and wait until they ask for an event. None when they did; else how it failed."""
         assert self._sandbox is not None
         began = self._clock.monotonic()
-        runtime = self._runtime = Runtime(self._plan, self._sandbox, self._journal, self._limits.payload_bytes)
+        programs = self._programs = Programs(self._plan, self._sandbox, self._journal, self._clock, self._limits)
+        self._tell_of_init(phase)
         request_id = invocation.request_id if invocation else ""
+        deadline = asyncio.get_running_loop().time() + seconds
+        failed = await self._bring_up(programs, deadline, request_id, phase)
+        duration_ms = (self._clock.monotonic() - began) * 1000
+        if failed is None:
+            self._has_initialised(programs, duration_ms, phase)
+            return None
+        if invocation is None:
+            self._check_alive()
+        programs.drain()
+        status = Status.TIMEOUT if failed.status is Status.TIMEOUT else Status.ERROR
+        self._journal.platform(platform.InitReport(status, duration_ms, failed.error_type, phase))
+        await self._end_programs(failed.shutdown_reason)
+        if failed.status is Status.TIMEOUT and invocation is not None:
+            return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
+        return failed
+
+    async def _bring_up(self, programs: Programs, deadline: float, request_id: str, phase: Phase) -> Ending | None:
+        """Extensions first; when all have registered, the runtime; then all must ask for their first event."""
         try:
-            await runtime.start()
+            await programs.start_extensions()
+            if programs.has_external and (failed := await self._await_registered(programs, deadline, request_id)):
+                return failed
+            await programs.start_runtime()
+        except Refusal as refusal:
+            return endings.failed(request_id, refusal.error_type, refusal.message)
         except SandboxError as error:
             self._check_alive()
             _log.warning("environment %s: %s", self.id, error)
-            failed = _failed(request_id, "Runtime.InvalidEntrypoint", f"{error}")
-        else:
-            failed_or_ready = await self._await_init(runtime, seconds, request_id)
-            if failed_or_ready is None:
+            error_type = "Extension.LaunchError" if programs.is_starting_extensions else "Runtime.InvalidEntrypoint"
+            return endings.failed(request_id, error_type, f"{error}")
+        return await self._await_ready(programs, deadline, request_id, phase)
+
+    async def _await_registered(self, programs: Programs, deadline: float, request_id: str) -> Ending | None:
+        while not programs.extensions.all_registered:
+            if failed := self._bad_start(await programs.next_signal(deadline), request_id):
+                return failed
+        return None
+
+    async def _await_ready(self, programs: Programs, deadline: float, request_id: str, phase: Phase) -> Ending | None:
+        runtime_is_ready = False
+        while not runtime_is_ready or not programs.extensions.all_ready:
+            signal = await programs.next_signal(deadline)
+            if isinstance(signal, Ready):
+                runtime_is_ready = True
+                programs.extensions.close_registration()
+                self._journal.platform(platform.InitRuntimeDone(Status.SUCCESS, phase=phase))
+            elif failed := self._bad_start(signal, request_id):
+                return failed
+        return None
+
+    def _bad_start(self, signal: AnySignal | None, request_id: str) -> Ending | None:
+        """What in the midst of an init makes it fail."""
+        match signal:
+            case None:
+                return endings.init_timed_out()
+            case InitFailed(outcome):
+                return endings.init_failed(outcome)
+            case Exited(exit_):
+                return endings.runtime_exited(request_id, exit_)
+            case ExtensionExited(_, exit_):
+                return endings.extension_crashed(request_id, exit_)
+            case ExtensionInitFailed(_, claimed, _):
+                return endings.extension_failed(request_id, "Extension.InitError", claimed)
+            case ExtensionExitFailed(_, claimed, _):
+                return endings.extension_failed(request_id, "Extension.ExitError", claimed)
+            case _:
                 return None
-            failed = failed_or_ready
-        if invocation is None:
-            self._check_alive()
-        runtime.drain()
-        duration_ms = (self._clock.monotonic() - began) * 1000
-        init_status = Status.TIMEOUT if failed.status is Status.TIMEOUT else Status.ERROR
-        self._journal.platform(report.init_report(InitReport(duration_ms, phase, init_status, failed.error_type)))
-        await self._end_runtime()
-        if failed.status is Status.TIMEOUT and invocation is not None:
-            return self._timed_out(invocation)
-        return failed
 
-    async def _await_init(self, runtime: Runtime, seconds: float, request_id: str) -> "_Ending | None":
-        deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            match await runtime.next_signal(deadline):
-                case Ready():
-                    return None
-                case None:
-                    return _Ending(Outcome(Status.TIMEOUT, b""), reset=True, status=Status.TIMEOUT)
-                case InitFailed(outcome):
-                    return _Ending(outcome, reset=True, status=Status.ERROR, error_type=outcome.error_type)
-                case Exited(exit_):
-                    return _exited(request_id, exit_)
-                case Answered():
-                    continue
+    def _tell_of_init(self, phase: Phase) -> None:
+        version = self.version
+        runtime = self._plan.runtime
+        family = runtime.identifier.rstrip("0123456789.x")
+        event = platform.InitStart(
+            version.name,
+            version.version,
+            f"{family}:{runtime.version}",
+            self._runtime_version_arn,
+            phase,
+            instance_max_memory=version.memory_mb * MIB,
+        )
+        # The log tells of the first init only; one that is repeated shows in what becomes of it.
+        (self._journal.platform if phase is Phase.INIT else self._journal.telemetry_only)(event)
 
-    # How things end badly...
-
-    def _timed_out(self, invocation: Invocation) -> "_Ending":
-        timeout = self.version.timeout
-        message = f"RequestId: {invocation.request_id} Error: {report.timeout_words(timeout)}"
-        outcome = Outcome(Status.TIMEOUT, error_payload("Sandbox.Timedout", message), "Sandbox.Timedout")
-        news = report.timed_out(self._clock.now(), invocation.request_id, timeout)
-        return _Ending(outcome, reset=True, status=Status.TIMEOUT, news=news)
+    def _has_initialised(self, programs: Programs, duration_ms: float, phase: Phase) -> None:
+        programs.telemetry.close_subscriptions()
+        for agent in programs.extensions.agents:
+            self._journal.platform(platform.Extension(agent.name, str(agent.state), agent.events))
+        self._journal.platform(platform.InitReport(Status.SUCCESS, duration_ms, phase=phase))
 
     # Details...
 
@@ -310,82 +390,36 @@ class Environment:
         if self._sandbox is None or not self._sandbox.is_alive:
             raise EnvironmentGone(f"the box of environment {self.id} has gone")
 
-    async def _end_runtime(self) -> None:
-        runtime, self._runtime = self._runtime, None
-        if runtime is not None:
-            await runtime.end()
+    @property
+    def _living(self) -> Programs:
+        assert self._programs is not None
+        return self._programs
+
+    async def _end_programs(self, reason: str) -> None:
+        programs, self._programs = self._programs, None
+        if programs is not None:
+            await programs.end(reason)
             # What the dead have sent and nobody has read yet must not be taken for words of the next life.
             assert self._server is not None
             await self._server.disconnect()
 
     def _handle(self, request: Request) -> Response | Awaitable[Response]:
-        if self._runtime is None:
+        if self._programs is None:
             return error_response(403, "InvalidStateTransition", "The environment is being reset.")
-        return self._runtime.handle(request)
+        return self._programs.handle(request)
 
     def _too_large(self, method: str, target: str) -> Response:
-        if self._runtime is None:
+        if self._programs is None:
             return error_response(403, "InvalidStateTransition", "The environment is being reset.")
-        return self._runtime.api.too_large(method, target)
-
-    def _runtime_version(self) -> str:
-        runtime = self._plan.runtime
-        family = runtime.identifier.rstrip("0123456789.x")
-        return f"{family}:{runtime.version}"
+        return self._programs.api.too_large(method, target)
 
     def _move(self, to: EnvironmentState) -> None:
         self._state = move(self.id, self._state, to)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How an invocation ended: what the caller gets, and whether the environment must be reset."""
-
-    outcome: Outcome
-    reset: bool = False
-    status: Status = Status.SUCCESS
-    """As REPORT tells it: an error that the function's own code raised is a success of the platform."""
-    error_type: str = ""
-    news: str = ""
-    """What the log says of it before END."""
-
-
-def _exited(request_id: str, exit_: Exit) -> _Ending:
-    name = _signal_name(exit_.signal) if exit_.signal else ""
-    return _failed(request_id, "Runtime.ExitError", report.exit_words(exit_.code, name))
-
-
-def _failed(request_id: str, error_type: str, words: str) -> _Ending:
-    payload = error_payload(error_type, f"RequestId: {request_id} Error: {words}")
-    return _Ending(
-        Outcome(Status.ERROR, payload, error_type),
-        reset=True,
-        status=Status.ERROR,
-        error_type=error_type,
-        news=report.crashed(request_id, words, error_type),
-    )
+def _tracing(invocation: Invocation) -> platform.Tracing | None:
+    return platform.Tracing(invocation.trace_id) if invocation.trace_id else None
 
 
 def _with_tail(outcome: Outcome, tail: bytes) -> Outcome:
-    return Outcome(outcome.status, outcome.payload, outcome.error_type, outcome.content_type, tail) if tail else outcome
-
-
-# As Go's os/exec names them, which AWS's messages show.
-_SIGNAL_NAMES = {
-    signals.SIGABRT: "aborted",
-    signals.SIGBUS: "bus error",
-    signals.SIGFPE: "floating point exception",
-    signals.SIGHUP: "hangup",
-    signals.SIGILL: "illegal instruction",
-    signals.SIGINT: "interrupt",
-    signals.SIGKILL: "killed",
-    signals.SIGPIPE: "broken pipe",
-    signals.SIGQUIT: "quit",
-    signals.SIGSEGV: "segmentation fault",
-    signals.SIGTERM: "terminated",
-    signals.SIGTRAP: "trace/breakpoint trap",
-}
-
-
-def _signal_name(number: int) -> str:
-    return _SIGNAL_NAMES.get(number, f"signal {number}")  # type: ignore[call-overload, no-any-return]
+    return replace(outcome, log_tail=tail) if tail else outcome

@@ -16,12 +16,34 @@ from pasture.runtimes.spec import InstalledRuntime
 TASK_ROOT = "/var/task"
 RUNTIME_DIR = "/var/runtime"
 OPT = "/opt"
+EXTENSIONS = "/opt/extensions"
 TELEMETRY_FD = 3
 
 # 1,769 MB of memory come with one processor (developer guide, "Configure Lambda function memory").
 _MB_PER_CPU = 1_769
 # The least that a box may use when it has something to do.
 _LEAST_CPUS = 1.0
+
+_RUNTIMES_OWN = frozenset(
+    {
+        "_HANDLER",
+        "_LAMBDA_TELEMETRY_LOG_FD",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+_RUNTIMES_PREFIXES = ("AWS_XRAY_", "_AWS_XRAY_")
+
+# The words and exit codes of the bootstraps in AWS's own base images.
+_WRAPPED = """\
+wrapper="$AWS_LAMBDA_EXEC_WRAPPER"
+[ -f "$wrapper" ] || { echo "$wrapper: does not exist" >&2; exit 127; }
+[ -x "$wrapper" ] || { echo "$wrapper: is not an executable" >&2; exit 126; }
+exec "$wrapper" "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,8 @@ class Plan:
     runtime: InstalledRuntime
     sandbox: SandboxSpec
     log_stream: str
+    extensions: tuple[str, ...] = ()
+    """Names of the files in /opt/extensions: external extensions, started before the runtime."""
 
 
 def make_plan(
@@ -42,8 +66,9 @@ def make_plan(
     log_stream: str,
     limits: Limits,
     opt: Path | None = None,
+    extensions: tuple[str, ...] = (),
 ) -> Plan:
-    """`opt` is the tree of the version's layers."""
+    """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name."""
     layers = (Mount(opt, OPT),) if opt is not None else ()
     sandbox = SandboxSpec(
         id=environment,
@@ -54,7 +79,7 @@ def make_plan(
         open_files=limits.open_files,
         processes=limits.processes,
     )
-    return Plan(version, runtime, sandbox, log_stream)
+    return Plan(version, runtime, sandbox, log_stream, extensions)
 
 
 def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
@@ -74,9 +99,23 @@ def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[
     return {**located, **_users(plan.version.environment or {}), **_reserved(plan, api_address, path)}
 
 
+def extension_variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
+    """What external extensions see: not what is the runtime's alone (aws-lambda reference 2.4)."""
+    return {
+        name: value
+        for name, value in variables(plan, api_address, path).items()
+        if name not in _RUNTIMES_OWN and not name.startswith(_RUNTIMES_PREFIXES)
+    }
+
+
 def command(plan: Plan, path: Callable[[str], str]) -> tuple[str, ...]:
+    """With AWS_LAMBDA_EXEC_WRAPPER set, the wrapper gets the command as its arguments, as AWS's bootstraps do it."""
     words = tuple(_located(word, path) for word in plan.runtime.command)
-    return (*words, plan.version.handler) if plan.runtime.handler_argument else words
+    if plan.runtime.handler_argument:
+        words = (*words, plan.version.handler)
+    if "AWS_LAMBDA_EXEC_WRAPPER" in (plan.version.environment or {}):
+        return ("/bin/sh", "-c", _WRAPPED, "bootstrap", *words)
+    return words
 
 
 def _users(environment: Mapping[str, str]) -> dict[str, str]:

@@ -86,10 +86,15 @@ class Pool:
         # The invocation runs to its end whether or not the caller still waits.
         return await asyncio.shield(answer)
 
-    def replaced(self, scope: Scope, name: str, current: FunctionVersion | None) -> None:
-        """The function now runs `current`, or is gone: environments of what was before stop as they come free."""
+    def replaced(self, scope: Scope, name: str, current: FunctionVersion | None, version: str | None = None) -> None:
+        """That version of the function is now `current`, or is gone: environments of before stop as they come free.
+
+        Without `current` and `version`, every version is gone.
+        """
         keep = current.environment_key if current else None
-        for key in [key for key in self._keys.get((scope, name), ()) if key != keep]:
+        which = current.version if current else version
+        keys = [key for key in self._keys.get((scope, name), ()) if key != keep]
+        for key in [key for key in keys if which is None or self._versions[key].version == which]:
             self._take(self._assignment.retires(key))
 
     def environments(self) -> list[Environment]:

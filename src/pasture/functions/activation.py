@@ -1,4 +1,4 @@
-"""Brings every function that is Pending, or whose update is in progress, to Active or Failed.
+"""Brings every function and version that is Pending, or whose update is in progress, to Active or Failed.
 
 Level-triggered: a notice only says where to look; what is done follows from what the catalog holds. A marker document
 lets a start find what a crash has left unfinished. Faults that may pass (no room, a busy disk) are tried again, ever
@@ -15,7 +15,7 @@ from pasture.domain.function import Function, FunctionVersion, Reason
 from pasture.domain.scope import Scope
 from pasture.functions.catalog import Catalog
 from pasture.functions.package import Packages
-from pasture.functions.records import FunctionKey
+from pasture.functions.records import FunctionKey, VersionKey
 from pasture.kit.errors import OperatorError
 from pasture.kit.tasks import Tasks
 from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
@@ -23,6 +23,8 @@ from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
 _log = logging.getLogger(__name__)
 
 AT_ONCE = 4
+Key = FunctionKey | VersionKey
+
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 30.0
 
@@ -55,16 +57,19 @@ class Activation:
         self._sleep = sleep
         self._tasks = Tasks("activation")
         self._installer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="install")
-        self._working: dict[FunctionKey, bool] = {}
+        self._working: dict[Key, bool] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._stop_listening: Callable[[], None] | None = None
+        self._stop_listening: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         return f"<Activation of {', '.join(str(key) for key in self._working) or 'nothing'}>"
 
     async def open(self) -> None:
         """From here on every change is looked at; first, what an earlier session left unfinished."""
-        self._stop_listening = self._catalog.on_change(self._on_change)
+        self._stop_listening = [
+            self._catalog.on_change(self._on_change),
+            self._catalog.versions.on_change(self._on_version),
+        ]
         after = ""
         while keys := await self._catalog.unsettled(after=after):
             after = str(keys[-1])
@@ -76,9 +81,9 @@ class Activation:
         await self._tasks.finish()
 
     async def close(self) -> None:
-        if self._stop_listening is not None:
-            self._stop_listening()
-            self._stop_listening = None
+        for stop in self._stop_listening:
+            stop()
+        self._stop_listening.clear()
         await self._tasks.close()
         self._installer.shutdown(wait=False, cancel_futures=True)
 
@@ -86,15 +91,19 @@ class Activation:
         if function is not None and function.latest.is_settling:
             self._look_at(FunctionKey(scope, name))
 
-    def _look_at(self, key: FunctionKey) -> None:
-        """One task a function; what happens while it works makes it look again."""
+    def _on_version(self, key: VersionKey, version: FunctionVersion | None) -> None:
+        if version is not None and version.is_settling:
+            self._look_at(key)
+
+    def _look_at(self, key: Key) -> None:
+        """One task a function or version; what happens while it works makes it look again."""
         if key in self._working:
             self._working[key] = True
             return
         self._working[key] = False
         self._tasks.start(self._work(key), str(key))
 
-    async def _work(self, key: FunctionKey) -> None:
+    async def _work(self, key: Key) -> None:
         delay = FIRST_DELAY
         try:
             again = True
@@ -112,7 +121,13 @@ class Activation:
         finally:
             del self._working[key]
 
-    async def _bring_to_rest(self, key: FunctionKey) -> None:
+    async def _bring_to_rest(self, key: Key) -> None:
+        if isinstance(key, VersionKey):
+            version = await self._catalog.find_version(key.scope, key.name, str(key.number))
+            if version is not None and version.is_settling:
+                await self._catalog.versions.settle(key, version.generation, await self._attempt(version))
+            await self._catalog.unmark(*key)
+            return
         function = await self._catalog.find(*key)
         if function is not None and function.latest.is_settling:
             failure = await self._attempt(function.latest)
@@ -127,6 +142,7 @@ class Activation:
             return Reason(str(error), "InvalidRuntime")
         try:
             await self._packages.tree(version.code.sha256)
+            await self._packages.opt(version.layer_digests)
         except FileNotFoundError:
             return Reason("The deployment package of this function is missing. Upload it again.", "InternalError")
         if self._prepared is not None:

@@ -1,28 +1,30 @@
 """Which functions there are: the one place that reads and writes them.
 
 Every change is one compare-and-set of one document; what must be on disk before it and may go after it (markers of
-unfinished work, references to packages) is written here too. Time and identifiers come from outside.
+unfinished work, references to packages) is written here too. Time and identifiers come from outside. Published
+versions, aliases and layers are the catalog's `versions`, `aliases` and `layers`.
 """
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from pasture.domain.errors import CodeStorageExceeded, PreconditionFailed, ResourceConflict, ResourceNotFound
-from pasture.domain.function import Code, Function, FunctionVersion, LastUpdateStatus, Reason, State
+from pasture.domain.errors import ResourceConflict
+from pasture.domain.function import LATEST, Code, Function, FunctionVersion, LastUpdateStatus, Reason, State
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
-from pasture.functions.keyed_lock import KeyedLock
+from pasture.functions.aliases import Aliases
+from pasture.functions.layers import Layers
+from pasture.functions.ledger import Ledger, Refer, Tools, not_found
 from pasture.functions.package import Packages
-from pasture.functions.records import ACTIVATIONS, CODE, FunctionKey, code_prefix, key_of
-from pasture.functions.stored import Listener, Stored, StoredFunctions
+from pasture.functions.records import ACTIVATIONS, FunctionKey, VersionKey, functions_prefix, key_of, settling_of
 from pasture.functions.usage import Usage
+from pasture.functions.versions import CREATING, Versions, check_updatable
 from pasture.kit.clock import Clock
 from pasture.store.documents import Documents, RevisionConflict
 
-CREATING = Reason("The function is being created.", "Creating")
-
 Edit = Callable[[FunctionVersion], FunctionVersion]
+Listener = Callable[[Scope, str, Function | None], None]
 
 
 class Catalog:
@@ -31,236 +33,244 @@ class Catalog:
     def __init__(
         self, documents: Documents, packages: Packages, *, limits: Limits, clock: Clock, new_id: Callable[[], str]
     ) -> None:
-        self._documents = documents
-        self._packages = packages
-        self._limits = limits
-        self._clock = clock
-        self._new_id = new_id
-        self._functions = StoredFunctions(documents)
-        self._writing = KeyedLock()
+        self._ledger = Ledger(documents, packages, Tools(limits, clock, new_id))
+        self.versions = Versions(self._ledger)
+        self.aliases = Aliases(self._ledger, self.versions)
+        self.layers = Layers(self._ledger)
 
     def __repr__(self) -> str:
-        return f"<Catalog of {len(self._functions)} functions in memory>"
+        return f"<Catalog of {len(self._ledger.functions)} functions in memory>"
 
     def open(self) -> None:
-        self._functions.open()
+        self._ledger.open()
 
     def close(self) -> None:
-        self._functions.close()
+        self._ledger.close()
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after every change, None meaning that the function is gone. Returns how to stop."""
-        return self._functions.on_change(listener)
+        return self._ledger.functions.on_change(lambda key, function: listener(*key_of(key), function))
 
     # Reading...
 
     async def find(self, scope: Scope, name: str) -> Function | None:
         """From memory once it has been asked for or written."""
-        return await self._functions.find(FunctionKey(scope, name))
+        return await self._ledger.functions.find(FunctionKey(scope, name).function)
 
     async def get(self, scope: Scope, name: str, qualifier: str | None = None) -> Function:
         """As `find`; raises ResourceNotFound with the ARN as it was asked for."""
         function = await self.find(scope, name)
         if function is None:
-            raise _not_found(scope, name, qualifier)
+            raise not_found(scope, name, qualifier)
         return function
+
+    async def find_version(self, scope: Scope, name: str, version: str) -> FunctionVersion | None:
+        """A version of a function: `$LATEST` as it is configured, or a published one."""
+        if version != LATEST:
+            return await self.versions.find(scope, name, version)
+        function = await self.find(scope, name)
+        return function.latest if function is not None else None
 
     async def list(self, scope: Scope, *, after: str = "", limit: int) -> tuple[Sequence[Function], str | None]:
         """Up to `limit` functions in order of name, and the name to go on after; None when these are the last."""
-        return await self._functions.list(scope, after=after, limit=limit)
+        prefix = functions_prefix(scope)
+        found = await self._ledger.functions.list(prefix, after=prefix + after if after else "", limit=limit + 1)
+        page = [stored.value for stored in found[:limit]]
+        return page, page[-1].name if len(found) > limit else None
+
+    async def list_versions(
+        self, scope: Scope, *, after: tuple[str, int] = ("", -1), limit: int
+    ) -> tuple[Sequence[FunctionVersion], tuple[str, int] | None]:
+        """As `list`, of every version of every function; what to go on after is a name and a number."""
+        name, number = after
+        found: list[FunctionVersion] = []
+        function = await self.find(scope, name) if name else None
+        while True:
+            if function is not None:
+                found += await self.versions.list(function, after=number, limit=limit + 1 - len(found))
+            if len(found) > limit:
+                last = found[limit - 1]
+                return found[:limit], (last.name, 0 if last.version == LATEST else int(last.version))
+            page, _ = await self.list(scope, after=name, limit=1)
+            if not page:
+                return found, None
+            function, name, number = page[0], page[0].name, -1
 
     async def usage(self, scope: Scope) -> Usage:
         """Counted once, then kept."""
-        return await self._functions.usage(scope)
+        return await self._ledger.accounts.usage(scope)
 
     # Writing...
 
-    async def create(self, draft: FunctionVersion, zip_bytes: bytes, tags: Mapping[str, str]) -> Function:
+    async def create(
+        self, draft: FunctionVersion, zip_bytes: bytes, tags: Mapping[str, str], *, publish: bool = False
+    ) -> Function:
         """`draft` is the configuration; code, identifiers, time and state are set here."""
         key = FunctionKey(draft.scope, draft.name)
-        async with self._writing.alone(key.function):
-            if await self._functions.read(key) is not None:
+        async with self._ledger.writing.alone(key.function):
+            if await self._ledger.functions.read(key.function) is not None:
                 raise _exists(draft.name)
-            async with self._keeping(key, zip_bytes) as code:
+            async with self._ledger.referring(key) as refer, self._adding(key, zip_bytes, refer, publish) as code:
                 latest = self._stamp(dataclasses.replace(draft, code=code, state=State.PENDING, state_reason=CREATING))
+                await self._prepare(latest, refer)
+                function = Function(latest, tags=tags, next_version=await self.versions.first_number(key))
                 try:
-                    return await self._settle_later(key, Function(latest, tags=tags), expect=0)
+                    await self._settle_later(key, function, expect=0)
                 except RevisionConflict:
                     raise _exists(draft.name) from None
+            return await self._published(key) if publish else function
 
     async def update_code(
-        self, scope: Scope, name: str, zip_bytes: bytes, edit: Edit, *, revision_id: str | None = None
+        self,
+        scope: Scope,
+        name: str,
+        zip_bytes: bytes,
+        edit: Edit,
+        *,
+        revision_id: str | None = None,
+        publish: bool = False,
     ) -> Function:
         """`edit` says what else changes with the code."""
         key = FunctionKey(scope, name)
-        async with self._writing.alone(key.function):
-            check_updatable((await self._must_read(key)).function.latest, revision_id)
-            async with self._keeping(key, zip_bytes) as code:
-                return await self._update(key, lambda v: dataclasses.replace(edit(v), code=code), revision_id)
+        async with self._ledger.writing.alone(key.function):
+            check_updatable((await self._ledger.must_read(key)).value.latest, revision_id)
+            async with self._ledger.referring(key) as refer, self._adding(key, zip_bytes, refer, publish) as code:
+                function = await self._update(
+                    key, lambda v: dataclasses.replace(edit(v), code=code), refer, revision_id
+                )
+            return await self._published(key) if publish else function
 
     async def check_code(self, zip_bytes: bytes) -> Code:
         """What `update_code` would make of it, or raise; nothing is kept."""
-        return await self._packages.check(zip_bytes)
+        return await self._ledger.packages.check(zip_bytes)
 
     async def update_configuration(
         self, scope: Scope, name: str, edit: Edit, *, revision_id: str | None = None
     ) -> Function:
         key = FunctionKey(scope, name)
-        async with self._writing.alone(key.function):
-            return await self._update(key, edit, revision_id)
+        async with self._ledger.writing.alone(key.function), self._ledger.referring(key) as refer:
+            return await self._update(key, edit, refer, revision_id)
 
     async def change(self, scope: Scope, name: str, edit: Callable[[Function], Function]) -> Function:
         """Settings that no environment depends on: tags, reserved concurrency. Nothing has to settle."""
         key = FunctionKey(scope, name)
-        async with self._writing.alone(key.function):
+        async with self._ledger.writing.alone(key.function):
             return await self._edit(key, edit)
+
+    async def delete(self, scope: Scope, name: str) -> None:
+        """With its versions and aliases."""
+        key = FunctionKey(scope, name)
+        async with self._ledger.writing.alone(key.function):
+            while True:
+                stored = await self._ledger.must_read(key)
+                await self.versions.keep_number(stored.value)
+                try:
+                    await self._ledger.functions.delete(key.function, expect=stored.revision)
+                    break
+                except RevisionConflict:
+                    continue
+            await self.versions.clear(key)
+            await self._ledger.documents.delete(key.activation)
+            await self._ledger.drop(key, stored.value.code)
+
+    # Coming to rest...
 
     async def settle(self, scope: Scope, name: str, generation: str, failure: Reason | None) -> Function | None:
         """How the activation of a generation ended. None when that generation is not, or no longer, waiting for it."""
         key = FunctionKey(scope, name)
-        async with self._writing.alone(key.function):
-            stored = await self._functions.read(key)
-            if stored is None or stored.function.latest.generation != generation:
+        async with self._ledger.writing.alone(key.function):
+            stored = await self._ledger.functions.read(key.function)
+            if stored is None or stored.value.latest.generation != generation:
                 return None
-            if not stored.function.latest.is_settling:
+            if not stored.value.latest.is_settling:
                 return None
-            settled = await self._edit(key, lambda f: _settled(f, failure, self._new_id()))
-            await self._drop_references(key, stored.function.code - settled.code)
+            settled = await self._edit(key, lambda f: _settled(f, failure, self._ledger.tools.new_id()))
+            await self._ledger.drop(key, stored.value.code - settled.code)
             return settled
 
-    async def unsettled(self, *, after: str = "") -> Sequence[FunctionKey]:
-        """A page of the functions that may have to be brought to rest; each is marked before it changes."""
-        markers = await self._documents.list(ACTIVATIONS, after=f"{ACTIVATIONS}{after}" if after else "")
-        return [key_of(marker.key) for marker in markers]
+    async def unsettled(self, *, after: str = "") -> Sequence[FunctionKey | VersionKey]:
+        """A page of what may have to be brought to rest; each is marked before it changes."""
+        markers = await self._ledger.documents.list(ACTIVATIONS, after=f"{ACTIVATIONS}{after}" if after else "")
+        return [settling_of(marker.key) for marker in markers]
 
-    async def unmark(self, scope: Scope, name: str) -> None:
-        """Take a function off `unsettled`, unless it has something to settle after all."""
+    async def unmark(self, scope: Scope, name: str, number: int | None = None) -> None:
+        """Take a function, or a version of it, off `unsettled`, unless it has something to settle after all."""
         key = FunctionKey(scope, name)
-        async with self._writing.alone(key.function):
-            stored = await self._functions.read(key)
-            if stored is None or not stored.function.latest.is_settling:
-                await self._documents.delete(key.activation)
+        async with self._ledger.writing.alone(key.function):
+            if number is not None:
+                version = await self._ledger.versions.read(VersionKey(*key, number).version)
+                if version is None or not version.value.is_settling:
+                    await self._ledger.documents.delete(VersionKey(*key, number).activation)
+                return
+            stored = await self._ledger.functions.read(key.function)
+            if stored is None or not stored.value.latest.is_settling:
+                await self._ledger.documents.delete(key.activation)
 
-    async def delete(self, scope: Scope, name: str) -> None:
-        key = FunctionKey(scope, name)
-        async with self._writing.alone(key.function):
-            while True:
-                stored = await self._must_read(key)
-                try:
-                    await self._functions.delete(key, expect=stored.revision)
-                    break
-                except RevisionConflict:
-                    continue
-            await self._documents.delete(key.activation)
-            await self._drop_references(key, stored.function.code)
-
-    # Which code is needed...
+    # Which packages are needed...
 
     async def is_referenced(self, sha256: str) -> bool:
-        """Whether some function may need this package."""
-        return bool(await self._documents.list(code_prefix(sha256), limit=1))
+        """Whether some function, version or layer may need this package."""
+        return await self._ledger.is_referenced(sha256)
 
     async def drop_stale_references(self) -> None:
         """What a crash between two writes has left."""
-        after = ""
-        while documents := await self._documents.list(CODE, after=after, limit=1_000):
-            after = documents[-1].key
-            for document in documents:
-                key = key_of(document.key)
-                async with self._writing.alone(key.function):
-                    stored = await self._functions.read(key)
-                    if stored is None or document.key.split("/")[1] not in stored.function.code:
-                        await self._documents.delete(document.key)
+        await self.versions.drop_orphans()
+        await self._ledger.drop_stale_references()
 
     @asynccontextmanager
-    async def _keeping(self, key: FunctionKey, zip_bytes: bytes) -> AsyncIterator[Code]:
-        """The package, kept and referred to; let go again if the function does not come to need it."""
-        referred = set[str]()
-        before = await self._functions.read(key)
+    async def _adding(self, key: FunctionKey, zip_bytes: bytes, refer: Refer, publish: bool) -> AsyncIterator[Code]:
+        """The package, kept and held; refused when the account has no room for it, and for the version it becomes."""
+        async with self._ledger.packages.adding(zip_bytes, before=lambda sha256: refer((sha256,))) as code:
+            await self._ledger.check_storage(key.scope, code.size * (2 if publish else 1), instead_of=key.function)
+            yield code
 
-        async def refer(sha256: str) -> None:
-            referred.add(sha256)
-            await self._documents.put(key.code(sha256), b"")
-
-        try:
-            async with self._packages.adding(zip_bytes, before=refer) as code:
-                await self._check_storage(key, code)
-                yield code
-        finally:
-            stored = await self._functions.read(key)
-            had = before.function.code if before is not None else frozenset()
-            needs = stored.function.code if stored is not None else frozenset()
-            await self._drop_references(key, (had | referred) - needs)
-
-    async def _drop_references(self, key: FunctionKey, digests: frozenset[str] | set[str]) -> None:
-        for sha256 in sorted(digests):
-            await self._documents.delete(key.code(sha256))
-            self._packages.suspect(sha256)
-
-    async def _check_storage(self, key: FunctionKey, code: Code) -> None:
-        usage = await self.usage(key.scope)
-        if usage.code_bytes - usage.share_of(key.name).code_bytes + code.size > self._limits.code_storage_bytes:
-            raise CodeStorageExceeded("Code storage limit exceeded.")
+    async def _prepare(self, version: FunctionVersion, refer: Refer) -> None:
+        """Before a configuration is written: what it needs fits, and is referred to."""
+        await self._ledger.check_unzipped(version)
+        await refer(version.digests)
 
     # One document...
 
-    async def _update(self, key: FunctionKey, edit: Edit, revision_id: str | None) -> Function:
-        def apply(function: Function) -> Function:
-            check_updatable(function.latest, revision_id)
-            edited = dataclasses.replace(
-                edit(function.latest), last_update=LastUpdateStatus.IN_PROGRESS, last_update_reason=CREATING
-            )
-            return dataclasses.replace(function, latest=self._stamp(edited))
-
+    async def _update(self, key: FunctionKey, edit: Edit, refer: Refer, revision_id: str | None) -> Function:
         while True:
-            stored = await self._must_read(key)
-            updated = apply(stored.function)
+            stored = await self._ledger.must_read(key)
+            latest = stored.value.latest
+            check_updatable(latest, revision_id)
+            updated = self._stamp(
+                dataclasses.replace(edit(latest), last_update=LastUpdateStatus.IN_PROGRESS, last_update_reason=CREATING)
+            )
+            if updated.digests != latest.digests:
+                await self._prepare(updated, refer)
             try:
-                return await self._settle_later(key, updated, expect=stored.revision)
+                return await self._settle_later(
+                    key, dataclasses.replace(stored.value, latest=updated), expect=stored.revision
+                )
             except RevisionConflict:
                 continue
 
+    async def _published(self, key: FunctionKey) -> Function:
+        """The function after its `$LATEST`, just written, has been published."""
+        await self.versions.publish_locked(key)
+        return (await self._ledger.must_read(key)).value
+
     def _stamp(self, version: FunctionVersion) -> FunctionVersion:
+        tools = self._ledger.tools
         return dataclasses.replace(
-            version, revision_id=self._new_id(), generation=self._new_id(), last_modified=self._clock.now()
+            version, revision_id=tools.new_id(), generation=tools.new_id(), last_modified=tools.clock.now()
         )
 
     async def _settle_later(self, key: FunctionKey, function: Function, *, expect: int) -> Function:
         """The marker first: whoever starts after a crash finds by it what is unfinished."""
-        await self._documents.put(key.activation, b"")
-        return await self._functions.put(key, function, expect=expect)
+        await self._ledger.documents.put(key.activation, b"")
+        return await self._ledger.functions.put(key.function, function, expect=expect)
 
     async def _edit(self, key: FunctionKey, edit: Callable[[Function], Function]) -> Function:
         while True:
-            stored = await self._must_read(key)
+            stored = await self._ledger.must_read(key)
             try:
-                return await self._functions.put(key, edit(stored.function), expect=stored.revision)
+                return await self._ledger.functions.put(key.function, edit(stored.value), expect=stored.revision)
             except RevisionConflict:
                 continue
-
-    async def _must_read(self, key: FunctionKey) -> Stored:
-        stored = await self._functions.read(key)
-        if stored is None:
-            raise _not_found(key.scope, key.name)
-        return stored
-
-
-def check_updatable(latest: FunctionVersion, revision_id: str | None) -> None:
-    """Raises what AWS answers to an update that comes at the wrong time, or from the wrong revision."""
-    if revision_id is not None and revision_id != latest.revision_id:
-        raise PreconditionFailed(
-            "The Revision Id provided does not match the latest Revision Id. "
-            "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
-        )
-    if latest.state is State.PENDING:
-        raise ResourceConflict(
-            "The operation cannot be performed at this time. "
-            f"The function is currently in the following state: {latest.state}"
-        )
-    if latest.last_update is LastUpdateStatus.IN_PROGRESS:
-        raise ResourceConflict(
-            f"The operation cannot be performed at this time. An update is in progress for resource: {latest.arn}"
-        )
 
 
 def _settled(function: Function, failure: Reason | None, revision_id: str) -> Function:
@@ -280,7 +290,3 @@ def _settled(function: Function, failure: Reason | None, revision_id: str) -> Fu
 
 def _exists(name: str) -> ResourceConflict:
     return ResourceConflict(f"Function already exist: {name}")
-
-
-def _not_found(scope: Scope, name: str, qualifier: str | None = None) -> ResourceNotFound:
-    return ResourceNotFound(f"Function not found: {scope.function_arn(name, qualifier)}")

@@ -46,7 +46,10 @@ def drafted(request: Members, scope: Scope, name: str, architecture: str) -> Fun
 
 
 def edited(version: FunctionVersion, request: Members) -> FunctionVersion:
-    """The version with every member that the request names; what it does not name stays."""
+    """The version with every member that the request names; what it does not name stays.
+
+    Not its Layers: what they are has to be looked up.
+    """
     plain = {
         field: request[member]
         for member, field in (
@@ -162,6 +165,8 @@ def _shown_if_set(version: FunctionVersion) -> dict[str, Any]:
     members: dict[str, Any] = {}
     if version.environment is not None:
         members["Environment"] = {"Variables": dict(version.environment)}
+    if version.layers:
+        members["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code.size} for layer in version.layers]
     if version.kms_key_arn:
         members["KMSKeyArn"] = version.kms_key_arn
     if vpc := version.more.get("VpcConfig"):

@@ -1,33 +1,36 @@
-"""Functions as the store has them, with a cache that the store's own notices keep fresh.
+"""Documents of one type as the store has them, with a cache that the store's own notices keep fresh.
 
 Whoever invokes reads here, and must not wait for a disk. A cache entry is replaced only by a newer revision; when
 something was deleted while a read or write was under way, its result is not kept, since it may be what was deleted.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from pasture.domain.function import Function
-from pasture.domain.scope import Scope
-from pasture.functions.records import FUNCTIONS, FunctionKey, decode, encode, functions_prefix, key_of
-from pasture.functions.usage import Share, Usage
+from pasture.functions.records import Form
 from pasture.store.documents import Change, Document, Documents
 
-Listener = Callable[[Scope, str, Function | None], None]
+T = TypeVar("T")
 
 
-class Stored(NamedTuple):
-    function: Function
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[T]):
+    key: str
+    value: T
     revision: int
 
 
-class StoredFunctions:
-    def __init__(self, documents: Documents) -> None:
+class StoredDocuments(Generic[T]):
+    """Everything under one prefix. Listeners are called with the key and the value, None meaning that it is gone."""
+
+    def __init__(self, documents: Documents, prefix: str, form: Form[T]) -> None:
         self._documents = documents
-        self._cache: dict[str, Stored] = {}
+        self._prefix = prefix
+        self._form = form
+        self._cache: dict[str, Stored[T]] = {}
         self._deletions = 0
-        self._usage: dict[Scope, Usage] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: list[Callable[[str, T | None], None]] = []
         self._unwatch: Callable[[], None] | None = None
 
     def __len__(self) -> int:
@@ -35,88 +38,72 @@ class StoredFunctions:
         return len(self._cache)
 
     def open(self) -> None:
-        self._unwatch = self._documents.watch(FUNCTIONS, self._on_change)
+        self._unwatch = self._documents.watch(self._prefix, self._on_change)
 
     def close(self) -> None:
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
 
-    def on_change(self, listener: Listener) -> Callable[[], None]:
+    def on_change(self, listener: Callable[[str, T | None], None]) -> Callable[[], None]:
+        """Returns how to stop."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def find(self, key: FunctionKey) -> Function | None:
+    async def find(self, key: str) -> T | None:
         """From memory once it has been asked for or written."""
-        if (known := self._cache.get(key.function)) is not None:
-            return known.function
+        if (known := self._cache.get(key)) is not None:
+            return known.value
         stored = await self.read(key)
-        return stored.function if stored is not None else None
+        return stored.value if stored is not None else None
 
-    async def read(self, key: FunctionKey) -> Stored | None:
+    async def read(self, key: str) -> Stored[T] | None:
         """As it is in the store now, with the revision that a write must expect."""
         deletions = self._deletions
-        document = await self._documents.get(key.function)
+        document = await self._documents.get(key)
         if document is None:
             return None
-        function = decode(document.value)
-        self._remember(document, function, deletions)
-        return Stored(function, document.revision)
+        stored = self._stored(document)
+        self._remember(stored, deletions)
+        return stored
 
-    async def put(self, key: FunctionKey, function: Function, *, expect: int) -> Function:
+    async def put(self, key: str, value: T, *, expect: int) -> T:
         """Raises RevisionConflict."""
         deletions = self._deletions
-        document = await self._documents.put(key.function, encode(function), expect=expect)
-        self._remember(document, function, deletions)
-        return function
+        document = await self._documents.put(key, self._form.encode(value), expect=expect)
+        self._remember(Stored(key, value, document.revision), deletions)
+        return value
 
-    async def delete(self, key: FunctionKey, *, expect: int) -> None:
+    async def delete(self, key: str, *, expect: int) -> None:
         """Raises RevisionConflict."""
-        await self._documents.delete(key.function, expect=expect)
-        self._forget(key.function)
+        await self._documents.delete(key, expect=expect)
+        self._forget(key)
 
-    async def list(self, scope: Scope, *, after: str, limit: int) -> tuple[Sequence[Function], str | None]:
-        prefix = functions_prefix(scope)
-        documents = await self._documents.list(prefix, after=prefix + after if after else "", limit=limit + 1)
-        page = [decode(document.value) for document in documents[:limit]]
-        return page, page[-1].name if len(documents) > limit else None
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1_000) -> Sequence[Stored[T]]:
+        """In order of key; `after` is a whole key, or empty."""
+        documents = await self._documents.list(prefix, after=after, limit=limit)
+        return [self._stored(document) for document in documents]
 
-    async def usage(self, scope: Scope) -> Usage:
-        usage = self._usage.setdefault(scope, Usage())
-        after = ""
-        while not usage.counted:
-            page, next_name = await self.list(scope, after=after, limit=1_000)
-            for function in page:
-                usage.found(function.name, _share(function))
-            if next_name is None:
-                usage.finish_count()
-            after = next_name or ""
-        return usage
+    def _stored(self, document: Document) -> Stored[T]:
+        return Stored(document.key, self._form.decode(document.value), document.revision)
 
-    def _remember(self, document: Document, function: Function, deletions: int) -> None:
+    def _remember(self, stored: Stored[T], deletions: int) -> None:
         if self._deletions != deletions:
-            self._cache.pop(document.key, None)
-        elif (known := self._cache.get(document.key)) is None or known.revision < document.revision:
-            self._cache[document.key] = Stored(function, document.revision)
+            self._cache.pop(stored.key, None)
+        elif (known := self._cache.get(stored.key)) is None or known.revision < stored.revision:
+            self._cache[stored.key] = stored
 
-    def _forget(self, document_key: str) -> None:
+    def _forget(self, key: str) -> None:
         self._deletions += 1
-        self._cache.pop(document_key, None)
+        self._cache.pop(key, None)
 
     def _on_change(self, change: Change) -> None:
-        key = key_of(change.key)
-        usage = self._usage.setdefault(key.scope, Usage())
-        function = None
+        value: T | None = None
         if change.document is None:
             self._forget(change.key)
-            usage.removed(key.name)
         else:
-            function = decode(change.document.value)
-            self._remember(change.document, function, self._deletions)
-            usage.changed(key.name, _share(function))
+            stored = self._stored(change.document)
+            value = stored.value
+            self._remember(stored, self._deletions)
         for listener in tuple(self._listeners):
-            listener(key.scope, key.name, function)
-
-
-def _share(function: Function) -> Share:
-    return Share(function.latest.code.size, function.reserved_concurrency or 0)
+            listener(change.key, value)

@@ -6,12 +6,13 @@ recorded.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pasture.domain.errors import InvalidParameterValue, NotBuiltYet
 from pasture.domain.function import FunctionVersion
+from pasture.domain.layer import parse_layer_arn
 from pasture.domain.limits import Limits
 from pasture.runtimes import identifiers
 
@@ -31,7 +32,7 @@ RESERVED_VARIABLES = frozenset((
 # Members that change what a function is: taking them and not acting on them would be a lie.
 _NOT_BUILT = (
     "CapacityProviderConfig", "TenancyConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig",
-    "CodeSigningConfigArn", "Layers", "PublishTo",
+    "CodeSigningConfigArn", "PublishTo",
 )  # fmt: skip
 _S3_CODE = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
 
@@ -81,6 +82,25 @@ def check_code(request: Request, ground: Ground) -> None:
     _check_architectures(request, ground)
 
 
+def check_publish(request: Request) -> None:
+    """Of PublishVersion."""
+    _check_built(request)
+
+
+def check_layer_content(content: Request) -> None:
+    """Of PublishLayerVersion."""
+    has_zip = content.get("ZipFile") is not None
+    has_s3 = any(member in content for member in _S3_CODE)
+    if has_zip and has_s3:
+        raise InvalidParameterValue("Please do not provide other LayerContent parameters when providing a ZipFile.")
+    if has_s3:
+        raise NotBuiltYet(
+            "Layers from S3 (S3Bucket, S3Key) are not built in Pasture yet. Send the layer's package as ZipFile."
+        )
+    if not has_zip:
+        raise InvalidParameterValue("Please provide a source for layer content.")
+
+
 def _check_members(request: Request, doing: str, ground: Ground) -> None:
     """What creating and updating have in common."""
     _check_built(request)
@@ -96,8 +116,6 @@ def _check_built(request: Request) -> None:
     for member in _NOT_BUILT:
         if request.get(member):
             raise NotBuiltYet(f"{member} is not built in Pasture yet. Leave it out of the request.")
-    if request.get("Publish"):
-        raise NotBuiltYet("Publishing versions (Publish) is not built in Pasture yet. Leave it out of the request.")
 
 
 def _check_runtime(runtime: str, here: Collection[str]) -> None:
@@ -159,6 +177,24 @@ def _check_environment(variables: Mapping[str, str], limits: Limits) -> None:
             "Lambda was unable to configure your environment variables because the environment variables you have "
             f"provided exceeded the 4KB limit. String measured: {measured}"
         )
+
+
+def check_layers(arns: Sequence[str], limits: Limits) -> None:
+    """Of CreateFunction and UpdateFunctionConfiguration, before anything is looked up.
+
+    To AWS the same version twice is two versions of one layer.
+    """
+    if len(arns) > limits.layers:
+        raise InvalidParameterValue(f"Cannot reference more than {limits.layers} layers.")
+    layers: dict[str, str] = {}
+    for arn in arns:
+        layer = arn.rpartition(":")[0] if parse_layer_arn(arn) else arn
+        if layer in layers:
+            raise InvalidParameterValue(
+                "Two different versions of the same layer are not allowed to be referenced in the same function. "
+                f"{layers[layer]} and {arn} are versions of the same layer."
+            )
+        layers[layer] = arn
 
 
 def _check_log_levels(logging: Request, current_format: str) -> None:

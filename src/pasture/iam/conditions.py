@@ -115,7 +115,7 @@ def _texts_like(*, wildcards: bool = False, ignore_case: bool = False, arn: bool
 
 
 def _compared(read: Callable[[str], Any], compare: Callable[[Any, Any], bool]) -> Make:
-    """`read` raises ValueError for what is no such value: in a policy that is refused, in a request it never matches."""
+    """`read` raises ValueError for what is no such value: refused in a policy, no match in a request."""
 
     def make(values: Sequence[str], _variables: bool) -> Test:
         wanted = [_read_policy(read, value) for value in values]

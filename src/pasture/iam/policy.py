@@ -109,7 +109,7 @@ def parse(document: str | Mapping[str, Any], kind: Kind = Kind.IDENTITY) -> Poli
     if not isinstance(content, Mapping) or not {"Version", "Id", "Statement"}.issuperset(content):
         raise MalformedPolicy(_SYNTAX)
     version = content.get("Version", "2008-10-17")
-    if version not in _VERSIONS:
+    if not isinstance(version, str) or version not in _VERSIONS:
         raise MalformedPolicy("Policy document must be version 2012-10-17 or greater.")
     elements = content.get("Statement")
     elements = elements if isinstance(elements, list) else [elements]
@@ -149,9 +149,8 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_elements(element: Mapping[str, Any], kind: Kind) -> None:
-    if not _ELEMENTS.issuperset(element) or element.get("Effect") not in {"Allow", "Deny"}:
-        raise MalformedPolicy(_SYNTAX)
-    if not isinstance(element.get("Sid", ""), str):
+    texts = all(isinstance(element.get(name, ""), str) for name in ("Sid", "Effect"))
+    if not texts or not _ELEMENTS.issuperset(element) or element.get("Effect") not in {"Allow", "Deny"}:
         raise MalformedPolicy(_SYNTAX)
     for name in ("Action", "Resource", "Principal"):
         if name in element and f"Not{name}" in element:

@@ -3,13 +3,15 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pasture.isolation.channel import Channel
+from pasture.isolation.connecting import connected
 from pasture.isolation.launcher import protocol
 from pasture.isolation.launching import Created
+from pasture.isolation.memory import MemoryWatch
 from pasture.isolation.spec import Exit, Process, Program, SandboxError
 
 _GONE = "the sandbox is gone."
@@ -43,7 +45,9 @@ class BoxProcess:
 
 
 class Box:
-    """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, whether it is alive."""
+    """Implements `Sandbox`. Mutable state: the programs that run, the answers that init owes, whether it is alive,
+    which programs end because memory ran out.
+    """
 
     def __init__(
         self,
@@ -60,9 +64,13 @@ class Box:
         self._listener: socket.socket | None = None
         self._address = ""
         self._serial = 0
-        self._oom_kills = 0
+        self._memory: MemoryWatch | None = None
+        self._doomed: set[int] = set()
+        self._sweeping: asyncio.Task[None] | None = None
+        self._kills = 0
         self._programs: dict[int, BoxProcess] = {}
         self._answers: dict[int, asyncio.Future[None]] = {}
+        self._connections: dict[int, socket.socket] = {}
         self._ready: asyncio.Future[None] = loop.create_future()
         self._destroying: asyncio.Task[None] | None = None
         self._channel = Channel(control, self._received, self._ended)
@@ -74,6 +82,7 @@ class Box:
     async def ready(self, created: Created) -> None:
         """Until its init has made it. `created` is the box's from now on."""
         self._created = created
+        self._memory = MemoryWatch(created.group, self._out_of_memory)
         await self._ready
 
     # What it is...
@@ -110,6 +119,8 @@ class Box:
     # What it does...
 
     async def start(self, program: Program) -> Process:
+        if self._sweeping is not None:
+            await asyncio.wait({self._sweeping})
         self._serial += 1
         serial = self._serial
         process = BoxProcess(program.name, lambda number: self._signal(serial, number))
@@ -128,18 +139,23 @@ class Box:
             raise SandboxError(f"{program.name}: {error}") from error
         return process
 
-    async def kill_all(self) -> None:
+    async def connect(self, port: int) -> socket.socket:
         self._serial += 1
-        self._forget_oom_kills()
+        serial = self._serial
+        host = self._address.rpartition(":")[0]
         try:
-            if self._created is not None and not self._channel.is_closed:
-                # Init shares processor and memory with those that it is to kill: against hundreds it has no chance.
-                await asyncio.to_thread(self._created.group.kill, self._created.pid)
-            with suppress(SandboxError):  # gone is killed
-                await self._ask({"op": "kill", "serial": self._serial})
+            await self._ask({"op": "connect", "serial": serial, "host": host, "port": port})
+            return await connected(self._connections.pop(serial))
         finally:
-            if self._destroying is None:
-                self._limit_cpus(self._cpus)
+            if (unwanted := self._connections.pop(serial, None)) is not None:
+                unwanted.close()
+
+    async def kill_all(self) -> None:
+        self._check_memory()
+        self._serial += 1
+        request = {"op": "kill", "serial": self._serial}
+        with suppress(SandboxError):  # gone is killed
+            await self._kill(lambda: self._ask(request))
 
     async def freeze(self) -> None:
         if self._created is not None and not self._channel.is_closed:
@@ -149,6 +165,10 @@ class Box:
         if self._created is not None and not self._channel.is_closed:
             self._created.group.thaw()
 
+    def limit_cpus(self, cpus: float) -> None:
+        self._cpus = cpus
+        self._hold_to_share()
+
     async def destroy(self) -> None:
         if self._destroying is None:
             self._destroying = asyncio.create_task(self._destroy(), name=f"destroy {self._id}")
@@ -157,6 +177,9 @@ class Box:
 
     async def _destroy(self) -> None:
         try:
+            self._close_memory()
+            if self._sweeping is not None:
+                await asyncio.wait({self._sweeping})
             if self._created is not None:
                 await self._created.launcher.end(self._created)
         finally:
@@ -179,22 +202,32 @@ class Box:
                 _settle(self._ready, message["reason"])
             case "exited":
                 self._exited(message)
+            case "connecting":
+                sock = socket.socket(fileno=descriptors[0])
+                answer = self._answers.pop(message["serial"])
+                if answer.done():  # nobody waits any more
+                    sock.close()
+                else:
+                    self._connections[message["serial"]] = sock
+                    _settle(answer)
             case "refused":
                 _settle(self._answers.pop(message["serial"]), message["reason"])
             case _:
                 _settle(self._answers.pop(message["serial"]))
 
     def _exited(self, message: protocol.Message) -> None:
-        killed = message["signal"] == signal.SIGKILL
-        how = Exit(message["code"], message["signal"], out_of_memory=killed and self._ran_out_of_memory())
-        self._programs.pop(message["serial"]).ended(how)
+        self._check_memory()
+        serial = message["serial"]
+        self._programs.pop(serial).ended(Exit(message["code"], message["signal"], serial in self._doomed))
+        self._doomed.discard(serial)
 
     def _ended(self) -> None:
         """Init is gone, and with it every program."""
         _settle(self._ready, _GONE)
-        out_of_memory = bool(self._programs) and self._destroying is None and self._ran_out_of_memory()
-        for process in self._programs.values():
-            process.ended(Exit(None, signal.SIGKILL, out_of_memory))
+        self._check_memory()
+        self._close_memory()
+        for serial, process in self._programs.items():
+            process.ended(Exit(None, signal.SIGKILL, serial in self._doomed))
         self._programs.clear()
         for answer in self._answers.values():
             _settle(answer, _GONE)
@@ -208,24 +241,53 @@ class Box:
         self._answers[message["serial"]] = answer
         await answer
 
-    def _limit_cpus(self, cpus: float | None) -> None:
-        if self._created is not None and not self._channel.is_closed:
-            self._created.group.limit_cpus(cpus)
+    async def _kill(self, rest: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Every process but init, and then `rest`; meanwhile they are not held to their share of the processor."""
+        self._kills += 1
+        try:
+            if self._created is not None and not self._channel.is_closed:
+                # Init shares processor and memory with those that it is to kill: against hundreds it has no chance.
+                await asyncio.to_thread(self._created.group.kill, self._created.pid)
+            if rest is not None:
+                await rest()
+        finally:
+            self._kills -= 1
+            self._hold_to_share()
+
+    def _hold_to_share(self) -> None:
+        free = self._kills or self._destroying is not None or self._channel.is_closed
+        if self._created is not None and not free:
+            self._created.group.limit_cpus(self._cpus)
 
     def _signal(self, serial: int, number: int) -> None:
         if number == signal.SIGKILL:
-            self._forget_oom_kills()
+            self._check_memory()
         with suppress(SandboxError):  # gone needs no signal
             self._channel.send({"op": "signal", "serial": serial, "signal": int(number)})
 
-    def _ran_out_of_memory(self) -> bool:
-        """Whether the kernel has killed for memory since this was last asked."""
-        before, self._oom_kills = self._oom_kills, self._created.group.oom_kills() if self._created else 0
-        return self._oom_kills > before
+    # When memory runs out...
 
-    def _forget_oom_kills(self) -> None:
-        """A program that is killed from here on is killed by us."""
-        self._ran_out_of_memory()
+    def _check_memory(self) -> None:
+        """Whoever is killed from here on is killed by us, and not for memory."""
+        if self._memory is not None and self._destroying is None:
+            self._memory.check()
+
+    def _out_of_memory(self) -> None:
+        """The kernel has killed a process of the box. AWS lets none of the others live on without it."""
+        self._doomed |= self._programs.keys()
+        if self._sweeping is None and self._destroying is None:
+            self._sweeping = asyncio.create_task(self._sweep(), name=f"out of memory {self._id}")
+
+    async def _sweep(self) -> None:
+        try:
+            await self._kill()
+        finally:
+            self._sweeping = None
+
+    def _close_memory(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
 
 
 def _settle(future: "asyncio.Future[None]", reason: str = "") -> None:

@@ -25,7 +25,7 @@ class SandboxSpec:
     memory_bytes: int
     tmp_bytes: int
     cpus: float
-    """How many processors' worth of time, as a hard cap."""
+    """How many processors' worth of time, as a hard cap; `Sandbox.limit_cpus` changes it."""
     open_files: int = 1_024
     processes: int = 1_024
     hostname: str = "localhost"
@@ -51,7 +51,11 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a program ended: an exit code, or the signal that killed it. `out_of_memory`: killed for memory."""
+    """How a program ended: an exit code, or the signal that killed it.
+
+    `out_of_memory`: the box had run out of memory. The kernel kills one process then, and the sandbox the others: every
+    program that ran says so, also one that ended itself, with whatever code, after it had lost a child.
+    """
 
     code: int | None
     signal: int | None = None
@@ -104,6 +108,13 @@ class Sandbox(Protocol):
 
     async def start(self, program: Program) -> Process: ...
 
+    async def connect(self, port: int) -> socket.socket:
+        """A non-blocking TCP connection to a program that listens on this port inside; the caller's to close.
+
+        Raises OSError when nobody does, SandboxError when the box has gone.
+        """
+        ...
+
     async def kill_all(self) -> None:
         """Every program in the box, with SIGKILL; the box stays, and so does its /tmp. Returns when all are gone."""
         ...
@@ -113,6 +124,13 @@ class Sandbox(Protocol):
         ...
 
     async def thaw(self) -> None: ...
+
+    def limit_cpus(self, cpus: float) -> None:
+        """From now on the box may use this many processors' worth of time instead of the spec's. Takes microseconds.
+
+        Does nothing where the kind cannot, or when the box has gone.
+        """
+        ...
 
     def peak_memory_bytes(self) -> int:
         """The most memory the box has used since it was made; 0 where it is not known."""

@@ -1,14 +1,17 @@
 """From a request to the one who sent it: by a signature that holds, or through the open door."""
 
 import asyncio
+import dataclasses
 import hashlib
 from typing import Protocol
 
 from pasture.api.auth import sigv4
 from pasture.api.auth.errors import (
+    EXPIRED_TOKEN,
     MISMATCH,
     NO_TOKEN,
     UNKNOWN_KEY,
+    ExpiredToken,
     InvalidSignature,
     MissingAuthenticationToken,
     UnrecognizedClient,
@@ -18,6 +21,10 @@ from pasture.api.call import Authenticated, Principal
 from pasture.domain.errors import ApiError
 from pasture.domain.scope import Scope
 from pasture.http.message import Request
+from pasture.iam import errors as iam
+from pasture.iam import policy
+from pasture.iam.roles import Roles
+from pasture.iam.sessions import Session, Sessions
 from pasture.kit.clock import Clock
 
 # Below this, hashing on the event loop is quicker than asking a thread to.
@@ -29,51 +36,100 @@ class Authenticates(Protocol):
 
 
 class Authenticator:
-    """Believes signatures made with a key of the ring."""
+    """Believes signatures made with a key of the ring, or with temporary credentials of a role."""
 
-    def __init__(self, keyring: KeyRing, clock: Clock) -> None:
+    def __init__(
+        self, keyring: KeyRing, clock: Clock, sessions: Sessions | None = None, roles: Roles | None = None
+    ) -> None:
         self._keyring = keyring
         self._clock = clock
+        self._sessions = sessions
+        self._roles = roles
 
     async def authenticate(self, request: Request) -> Authenticated:
         claim = sigv4.read_claim(request.target, request.headers)
         if claim is None:
             raise MissingAuthenticationToken(NO_TOKEN)
-        # The ring's keys are long-lived: none of them has a session token, and AWS refuses such a pair too.
-        key = None if claim.session_token else self._keyring.find(claim.key_id)
-        if key is None:
-            raise UnrecognizedClient(UNKNOWN_KEY)
+        holder = self._key(claim.key_id) if claim.session_token is None else self._session(claim)
         sigv4.check_time(claim, self._clock.now())
         digest = await _sha256(request.body)
-        if not sigv4.is_signed_with(key.secret, claim, request.method, request.target, request.headers, digest):
+        if not sigv4.is_signed_with(holder.secret, claim, request.method, request.target, request.headers, digest):
             raise InvalidSignature(MISMATCH)
-        return Authenticated(_principal(key), Scope(key.account, claim.region), claim.service)
+        principal = _assumed(holder, self._roles) if isinstance(holder, Session) else _user(holder)
+        return Authenticated(principal, Scope(holder.account, claim.region), claim.service)
+
+    def _key(self, key_id: str) -> AccessKey:
+        key = self._keyring.find(key_id)
+        if key is None:
+            raise UnrecognizedClient(UNKNOWN_KEY)
+        return key
+
+    def _session(self, claim: sigv4.Claim) -> Session:
+        """Access keys of the ring have no session token: AWS refuses such a pair too."""
+        if self._sessions is None or not claim.session_token:
+            raise UnrecognizedClient(UNKNOWN_KEY)
+        try:
+            return self._sessions.read(claim.session_token, claim.key_id)
+        except iam.InvalidToken as error:
+            raise UnrecognizedClient(UNKNOWN_KEY) from error
+        except iam.ExpiredToken as error:
+            raise ExpiredToken(EXPIRED_TOKEN) from error
 
 
 class OpenDoor:
     """Believes everyone (`--no-auth`). A signature still says which region and service are meant.
 
-    An access key id of 12 digits names the account, as other local AWS servers have it.
+    An access key id of 12 digits names the account, as other local AWS servers have it. Temporary credentials of this
+    server say whose they are; what they may do is not asked.
     """
 
-    def __init__(self, default: Scope | None = None) -> None:
+    def __init__(self, default: Scope | None = None, sessions: Sessions | None = None) -> None:
         self._default = default or Scope()
+        self._sessions = sessions
 
     async def authenticate(self, request: Request) -> Authenticated:
         try:
             claim = sigv4.read_claim(request.target, request.headers)
         except ApiError:
             claim = None  # a signature that makes no sense is no worse than none, here
+        session = self._session(claim)
+        if claim is not None and session is not None:
+            principal = dataclasses.replace(_assumed(session, None), policies=None, session_policy=None)
+            return Authenticated(principal, Scope(session.account, claim.region), claim.service)
         key_id = claim.key_id if claim else ""
         account = key_id if len(key_id) == 12 and key_id.isascii() and key_id.isdigit() else self._default.account
         scope = Scope(account, (claim and claim.region) or self._default.region)
         principal = Principal(key_id, account, f"arn:{scope.partition}:iam::{account}:root", account)
         return Authenticated(principal, scope, claim.service if claim else None)
 
+    def _session(self, claim: sigv4.Claim | None) -> Session | None:
+        if claim is None or not claim.session_token or self._sessions is None:
+            return None
+        try:
+            return self._sessions.read(claim.session_token, claim.key_id)
+        except (iam.InvalidToken, iam.ExpiredToken):
+            return None  # left over from elsewhere, or from yesterday: whoever comes is let in
 
-def _principal(key: AccessKey) -> Principal:
+
+def _user(key: AccessKey) -> Principal:
     user = key.description or "pasture"
-    return Principal(key.id, key.account, f"arn:aws:iam::{key.account}:user/{user}", "AIDA" + key.id[4:])
+    arn = f"arn:aws:iam::{key.account}:user/{user}"
+    return Principal(key.id, key.account, arn, "AIDA" + key.id[4:], policies=key.rights)
+
+
+def _assumed(session: Session, roles: Roles | None) -> Principal:
+    """A role that is not known has no rights, and so have its sessions."""
+    role = None if roles is None or session.is_foreign else roles.find(session.role_arn)
+    return Principal(
+        access_key_id=session.key_id,
+        account=session.account,
+        arn=session.arn,
+        user_id=session.user_id,
+        policies=role.rights if role else (),
+        session_policy=policy.parsed(session.policy) if session.policy else None,
+        role_arn=session.role_arn,
+        token_issued=session.issued,
+    )
 
 
 async def _sha256(body: bytes) -> str:

@@ -23,8 +23,14 @@ class InvalidSignature(ApiError):
     status = 403
 
 
+class ExpiredToken(ApiError):
+    code = "ExpiredTokenException"
+    status = 403
+
+
 NO_TOKEN = "Missing Authentication Token"  # noqa: S105 - AWS's words
 UNKNOWN_KEY = "The security token included in the request is invalid."
+EXPIRED_TOKEN = "The security token included in the request is expired"  # noqa: S105 - AWS's words
 MISMATCH = (
     "The request signature we calculated does not match the signature you provided. "
     "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."

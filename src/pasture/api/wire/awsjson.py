@@ -10,8 +10,16 @@ from pasture.api.wire.parsing import Parsers, decode_json
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import Renderers, encode_json
 from pasture.api.wire.validation import Validator
-from pasture.domain.errors import ApiError, UnknownOperation
+from pasture.domain.errors import ApiError, UnknownOperation, ValidationError
 from pasture.http.message import Request, Response
+
+
+class InvalidParameter(ValidationError):
+    """The generic validator's answer where the operation declares this one. Seen from CloudWatch Logs: `2 validation
+    errors detected: Value '' at 'logGroupNamePrefix' failed to satisfy constraint: …` as InvalidParameterException.
+    """
+
+    code = "InvalidParameterException"
 
 
 class AwsJson:
@@ -44,8 +52,15 @@ class AwsJson:
         found = {}
         if shape is not None and content is not None:
             found = self._parsers.structure(shape)(content)
-        self._validator(operation).validate(found)
+        try:
+            self._validator(operation).validate(found)
+        except ValidationError as error:
+            raise self._declared(operation, error) from error
         return dict(found)
+
+    def _declared(self, operation: str, error: ValidationError) -> ValidationError:
+        names = {shape.name for shape in self._model.operation_model(operation).error_shapes}
+        return InvalidParameter(error.message) if InvalidParameter.code in names else error
 
     def _validator(self, operation: str) -> Validator:
         if operation not in self._validators:

@@ -27,6 +27,7 @@ _CODES = {
     "ValidationException": "ValidationError",
     "ServiceException": "InternalFailure",
     "AccessDeniedException": "AccessDenied",
+    "ExpiredTokenException": "ExpiredToken",
 }
 # The largest form is a policy of STS; a larger one would keep the event loop busy before it is known who sent it.
 _FORM_BYTES = 128 * 1024
@@ -77,7 +78,8 @@ class AwsQuery:
 
 
 def aws_query_error(error: ApiError, request_id: str, faults: Faults | None = None, namespace: str = "") -> Response:
-    declared = faults.declared(error) if faults else None
+    # STS's model declares ExpiredTokenException for other tokens than the caller's.
+    declared = faults.declared(error) if faults and error.code not in _CODES else None
     code = declared.name if declared else _CODES.get(error.code, error.code)
     kind = "Sender" if error.fault == "User" else "Receiver"
     status = (declared and declared.status) or (400 if error.code == "UnknownOperationException" else error.status)

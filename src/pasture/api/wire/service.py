@@ -22,6 +22,8 @@ from pasture.http.message import Request, Response
 _log = logging.getLogger(__name__)
 
 Operation = Callable[[Call, dict[str, Any]], Awaitable[dict[str, Any] | None]]
+Authorise = Callable[[str, Call, dict[str, Any]], Awaitable[None]]
+"""Service, call, request: raises AccessDenied for what the caller may not do."""
 
 _WIRES: dict[str, Callable[[ServiceModel], Wire]] = {"rest-json": RestJson, "json": AwsJson, "query": AwsQuery}
 
@@ -32,11 +34,13 @@ _PARSE_ELSEWHERE_BYTES = 256 * 1024
 class Service:
     """`operations` are objects whose methods are named as boto3 names them: `create_function(call, request)`.
 
-    An operation of the model for which none of them has a method is answered with NotBuiltYet.
+    An operation of the model for which none of them has a method is answered with NotBuiltYet. Without `authorise`,
+    everyone may do everything.
     """
 
-    def __init__(self, name: str, operations: Sequence[object]) -> None:
+    def __init__(self, name: str, operations: Sequence[object], authorise: Authorise | None = None) -> None:
         self.name = name
+        self._authorise = authorise
         self._model = load_model(name)
         self._wire = _WIRES[self._model.metadata["protocol"]](self._model)
         self._operations: dict[str, Operation] = {}
@@ -68,7 +72,10 @@ class Service:
             found = self._wire.find(request)
             operation = self._built(found.operation)
             call = Call(request_id, found.operation, who.scope, who.principal, request, base_url)
-            output = await operation(call, await _read(found, request)) or {}
+            asked = await _read(found, request)
+            if self._authorise is not None:
+                await self._authorise(self.name, call, asked)
+            output = await operation(call, asked) or {}
             response = self._wire.answer(found.operation, output, request_id)
         except ApiError as error:
             return self.error(error, request_id)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pasture.isolation.box import Box
-from pasture.isolation.launcher import cgroups, limits
+from pasture.isolation.launcher import cgroups, limits, seccomp
 from pasture.isolation.launching import Launcher, launch
 from pasture.isolation.spec import Isolation, Sandbox, SandboxError, SandboxSpec
 
@@ -36,7 +36,7 @@ class NamespaceIsolation:
 
     @property
     def warnings(self) -> Sequence[str]:
-        return self._hierarchy.warnings
+        return [*self._hierarchy.warnings, *filter(None, (seccomp.why_not(),))]
 
     async def open(self) -> None:
         await asyncio.to_thread(self._clear)

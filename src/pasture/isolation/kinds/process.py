@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pasture.isolation.connecting import connected
 from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, Sandbox, SandboxError, SandboxSpec
 
 # Puts descriptors at their numbers and becomes the program. argv: a descriptor for the reason of a failure, the
@@ -132,6 +133,12 @@ class ProcessSandbox:
                 return str(mount.source) + inside[len(target) :]
         return inside
 
+    async def connect(self, port: int) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", port))
+        return await connected(sock)
+
     async def start(self, program: Program) -> Process:
         if self._is_destroyed:
             raise SandboxError("the sandbox is gone.")
@@ -177,6 +184,9 @@ class ProcessSandbox:
 
     async def thaw(self) -> None:
         """Nothing was frozen."""
+
+    def limit_cpus(self, cpus: float) -> None:
+        """Not here: nothing limits the processes of a user."""
 
     def peak_memory_bytes(self) -> int:
         return 0

@@ -1,15 +1,18 @@
 """Cgroups of version 1: one directory per controller, as root only."""
 
 # Paths are strings here, as the kernel takes them: in a box's making, pathlib would cost more than the calls.
-# ruff: noqa: PTH102, PTH103
+# ruff: noqa: PTH102, PTH103, PTH110
 
+import errno
 import os
 import time
+from contextlib import suppress
 
-from .cgroups import Group, Hierarchy, Limits, Place, counter, read, write, write_if_there
+from .cgroups import Group, Hierarchy, Limits, Notices, Place, counter, read, write, write_if_there
 from .failure import StepFailed, step
 
 _WANTED = ("memory", "cpu", "pids", "freezer")
+# What every new group has.
 _PERIOD_MICROSECONDS = 100_000
 _MINIMUM_MICROSECONDS = 1_000
 _FREEZE_SECONDS = 2.0
@@ -43,8 +46,13 @@ class GroupV1(Group):
     def limit_cpus(self, cpus: "float | None") -> None:
         if cpu := self.directories.get("cpu"):
             quota = -1 if cpus is None else max(int(cpus * _PERIOD_MICROSECONDS), _MINIMUM_MICROSECONDS)
-            write_if_there(cpu + "/cpu.cfs_period_us", str(_PERIOD_MICROSECONDS))
-            write_if_there(cpu + "/cpu.cfs_quota_us", str(quota))
+            try:
+                write_if_there(cpu + "/cpu.cfs_quota_us", str(quota))
+            except OSError as error:
+                # More than a group above has: without a limit of its own, that one's holds.
+                if error.errno != errno.EINVAL:
+                    raise
+                write_if_there(cpu + "/cpu.cfs_quota_us", "-1")
 
     def enter(self) -> None:
         for directory in self.directories.values():
@@ -69,10 +77,36 @@ class GroupV1(Group):
     def oom_kills(self) -> int:
         return counter(read(self.directories.get("memory", "") + "/memory.oom_control"), "oom_kill")
 
+    def watch_memory(self) -> "Notices | None":
+        memory = self.directories.get("memory", "")
+        return OutOfMemory(memory) if os.path.exists(memory + "/cgroup.event_control") else None
+
     def pids(self) -> "list[int]":
         # Every hierarchy has the same; a process on its way in may be in some only.
         found = {int(pid) for place in self.directories.values() for pid in read(place + "/cgroup.procs").split()}
         return sorted(found)
+
+
+class OutOfMemory:
+    """Implements `Notices`: an eventfd that the kernel writes to before it looks for a victim."""
+
+    def __init__(self, directory: str) -> None:
+        self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        control = os.open(directory + "/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            write_if_there(directory + "/cgroup.event_control", f"{self._event} {control}")
+        finally:
+            os.close(control)
+
+    def fileno(self) -> int:
+        return self._event
+
+    def clear(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._event)
+
+    def close(self) -> None:
+        os.close(self._event)
 
 
 def find(owner: str, places: "list[Place]") -> "Hierarchy | None":

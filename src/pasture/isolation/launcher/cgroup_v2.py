@@ -5,10 +5,12 @@
 
 import errno
 import os
+import select
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from .cgroups import Group, Hierarchy, Limits, Place, counter, read, write, write_if_there
+from .cgroups import Group, Hierarchy, Limits, Notices, Place, counter, read, write, write_if_there
 from .failure import step
 
 _WANTED = ("memory", "cpu", "pids")
@@ -63,6 +65,10 @@ class GroupV2(Group):
     def oom_kills(self) -> int:
         return counter(read(self._directory + "/memory.events"), "oom_kill")
 
+    def watch_memory(self) -> "Notices | None":
+        path = self._directory + "/memory.events"
+        return Changes(path) if os.path.exists(path) else None
+
     def pids(self) -> "list[int]":
         return [int(pid) for pid in read(self._directory + "/cgroup.procs").split()]
 
@@ -72,6 +78,29 @@ class GroupV2(Group):
             write_if_there(self._directory + "/cgroup.kill", "1")
         else:
             super().kill(but)
+
+
+class Changes:
+    """Implements `Notices` for a file that the kernel changes: what it says by POLLPRI, which event loops do not ask
+    for, a descriptor of epoll's says by being readable.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._epoll = select.epoll()
+        self._epoll.register(self._file, select.EPOLLPRI)
+        self.clear()
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def clear(self) -> None:
+        with suppress(OSError):  # ENODEV of a group that is gone
+            os.pread(self._file, 4096, 0)
+
+    def close(self) -> None:
+        self._epoll.close()
+        os.close(self._file)
 
 
 def find(owner: str, places: "list[Place]") -> "Hierarchy | None":

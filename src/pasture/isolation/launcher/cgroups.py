@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 _REMOVAL_SECONDS = 5.0
 
@@ -25,6 +25,16 @@ class Limits:
     memory_bytes: int
     cpus: float
     processes: int
+
+
+class Notices(Protocol):
+    """A descriptor that is readable from when the kernel has something to say until `clear`."""
+
+    def fileno(self) -> int: ...
+
+    def clear(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Group:
@@ -67,6 +77,10 @@ class Group:
 
     def oom_kills(self) -> int:
         return 0
+
+    def watch_memory(self) -> "Notices | None":
+        """Of every time that memory ran out; the caller closes it before the group is removed. None where unknown."""
+        return None
 
     def pids(self) -> "list[int]":
         return []

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from . import cgroups, init, limits, namespaces, protocol, signals
+from . import cgroups, init, limits, namespaces, protocol, seccomp, signals
 from .descriptors import close_all_but
 from .failure import StepFailed
 from .protocol import BoxRequest, Message
@@ -45,6 +45,7 @@ class Launcher:
         self._users = namespaces.Users(owner, rootless=self._rootless)
         self._template = Template(directory)
         self._template.build()
+        seccomp.prepare()
         self._number = 0
         self._blank: Running | None = None
         self._living: dict[int, namespaces.User] = {}

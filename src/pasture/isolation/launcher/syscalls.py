@@ -41,6 +41,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_CAPBSET_DROP = 24
 PR_SET_SECUREBITS = 28
+PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -54,6 +55,7 @@ _NR_CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91}
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522
+_SECCOMP_MODE_FILTER = 2
 
 
 def _number(table: "dict[str, int]") -> int:
@@ -124,6 +126,23 @@ def pivot_root(new_root: str, put_old: str) -> None:
 def prctl(option: int, argument: int = 0) -> None:
     none = ctypes.c_ulong(0)
     _check(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(argument), none, none, none))
+
+
+def has_seccomp() -> bool:
+    """Whether this kernel takes filters: it then looks for one where none is given."""
+    none = ctypes.c_ulong(0)
+    _libc.prctl(ctypes.c_int(PR_SET_SECCOMP), ctypes.c_ulong(_SECCOMP_MODE_FILTER), none, none, none)
+    return ctypes.get_errno() == errno.EFAULT
+
+
+def set_seccomp_filter(code: bytes) -> None:
+    """`code`: the instructions, 8 bytes each."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog
+    program = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(instructions))
+    none = ctypes.c_ulong(0)
+    mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
+    _check(_libc.prctl(ctypes.c_int(PR_SET_SECCOMP), mode, program, none, none))
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:

@@ -1,0 +1,208 @@
+"""One life of an environment's programs: the runtime and its extensions, the APIs they talk to, and what they say."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from pasture.domain.invocation import Invocation
+from pasture.domain.limits import Limits
+from pasture.environments.capture import Capture, ExtensionCapture
+from pasture.environments.journal import Journal
+from pasture.environments.plan import (
+    EXTENSIONS,
+    TASK_ROOT,
+    TELEMETRY_FD,
+    Plan,
+    command,
+    extension_variables,
+    variables,
+)
+from pasture.http.message import Request, Response
+from pasture.isolation.spec import Exit, Process, Program, Sandbox, SandboxError
+from pasture.kit.clock import Clock
+from pasture.kit.tasks import Tasks
+from pasture.runtime_api import extensions as extensions_api
+from pasture.runtime_api import telemetry as telemetry_api
+from pasture.runtime_api.api import RuntimeApi
+from pasture.runtime_api.extension_signals import ExtensionSignal
+from pasture.runtime_api.extensions import ExtensionsApi, FunctionFacts
+from pasture.runtime_api.signals import Exited, Signal
+from pasture.runtime_api.telemetry import Telemetry
+
+# Seconds that a shutdown may take: with internal extensions only, and with external ones; and the runtime's share
+# of it (aws-lambda reference 2.1, 2.2).
+_INTERNAL_BUDGET = 0.5
+_EXTERNAL_BUDGET = 2.0
+_RUNTIMES_SHARE = 0.3
+# What subscribers of telemetry are given at the end to take what there is.
+_LAST_TELEMETRY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionExited:
+    """The process of an external extension has ended."""
+
+    name: str
+    exit: Exit
+
+
+AnySignal = Signal | ExtensionSignal | ExtensionExited
+
+
+class Programs:
+    def __init__(self, plan: Plan, sandbox: Sandbox, journal: Journal, clock: Clock, limits: Limits) -> None:
+        self._plan = plan
+        self._sandbox = sandbox
+        self._journal = journal
+        self._clock = clock
+        self._signals: asyncio.Queue[AnySignal] = asyncio.Queue()
+        self._tasks = Tasks(f"programs of {sandbox.id}")
+        self._capture = Capture(journal)
+        self._captures: list[Capture | ExtensionCapture] = [self._capture]
+        self._runtime: Process | None = None
+        self._extensions: dict[str, Process] = {}
+        self.has_exited = False
+        """Whether any program has ended: whatever it was, the others cannot go on without it."""
+        version = plan.version
+        facts = FunctionFacts(version.name, version.version, version.handler, version.scope.account)
+        self.api = RuntimeApi(self._signals.put_nowait, limits.payload_bytes)
+        self.extensions = ExtensionsApi(self._signals.put_nowait, facts)
+        self.telemetry = Telemetry(
+            self.extensions.identify, sandbox.connect, clock, announce=journal.platform, json=journal.is_json
+        )
+        journal.telemetry = self.telemetry
+
+    # Their start...
+
+    @property
+    def has_external(self) -> bool:
+        return bool(self._plan.extensions)
+
+    @property
+    def is_starting_extensions(self) -> bool:
+        return len(self._extensions) < len(self._plan.extensions)
+
+    async def start_extensions(self) -> None:
+        """Every file of /opt/extensions. Raises Refusal over the limit, SandboxError when one cannot be started."""
+        self.extensions.expect(self._plan.extensions)
+        for name in self._plan.extensions:
+            capture = ExtensionCapture(self._journal)
+            self._captures.append(capture)
+            program = Program(
+                name=name,
+                command=(self._sandbox.path(f"{EXTENSIONS}/{name}"),),
+                environment=extension_variables(self._plan, self._sandbox.address, self._sandbox.path),
+                directory="/",
+                stdout=capture.stdout,
+                stderr=capture.stderr,
+            )
+            try:
+                process = self._extensions[name] = await self._sandbox.start(program)
+            except SandboxError:
+                self.extensions.launch_failed(name)
+                raise
+            self._tasks.start(self._await_extension(process), f"exit of {name}")
+
+    async def start_runtime(self) -> None:
+        """Raises SandboxError when the program cannot be started."""
+        program = Program(
+            name="runtime",
+            command=command(self._plan, self._sandbox.path),
+            environment=variables(self._plan, self._sandbox.address, self._sandbox.path),
+            directory=self._sandbox.path(TASK_ROOT),
+            stdout=self._capture.stdout,
+            stderr=self._capture.stderr,
+            descriptors={TELEMETRY_FD: self._capture.telemetry},
+        )
+        self._runtime = await self._sandbox.start(program)
+        self._tasks.start(self._await_runtime(self._runtime), "exit of the runtime")
+
+    # Their work...
+
+    async def next_signal(self, deadline: float) -> AnySignal | None:
+        """What is heard of them next; None when nothing is before the deadline (the event loop's time)."""
+        if not self._signals.empty():
+            return self._signals.get_nowait()
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._signals.get()
+        except TimeoutError:
+            return None
+
+    def give(self, invocation: Invocation, deadline_ms: int) -> None:
+        """To the runtime, and at the same time to the extensions that want to know."""
+        self.api.give(invocation, deadline_ms)
+        if self.extensions.agents:
+            self.extensions.release_invoke(
+                invocation.request_id, deadline_ms, invocation.function_arn, invocation.trace_id
+            )
+
+    def drain(self) -> None:
+        for capture in self._captures:
+            capture.drain()
+
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """A call from inside the sandbox, to whichever API it is for."""
+        if request.target.startswith(extensions_api.PREFIX):
+            return self.extensions(request)
+        if request.target.startswith((telemetry_api.TELEMETRY_PREFIX, telemetry_api.LOGS_PREFIX)):
+            return self.telemetry(request)
+        return self.api(request)
+
+    # Their end...
+
+    async def end(self, reason: str) -> None:
+        """Shut down as AWS does, within the budget; then nothing is left in the box. The box itself stays."""
+        async with AsyncExitStack() as last:
+            last.push_async_callback(self._tasks.close)
+            last.callback(self._close_captures)
+            last.push_async_callback(self.telemetry.close)
+            last.push_async_callback(self._sandbox.kill_all)
+            if self.extensions.agents and self._sandbox.is_alive:
+                await self._shut_down(reason)
+            await self.telemetry.flush(_LAST_TELEMETRY)
+
+    async def _shut_down(self, reason: str) -> None:
+        """The runtime gets SIGTERM and its share of the time, the extensions SHUTDOWN and the rest."""
+        loop = asyncio.get_running_loop()
+        budget = _EXTERNAL_BUDGET if self._extensions else _INTERNAL_BUDGET
+        deadline = loop.time() + budget
+        deadline_ms = int((self._clock.now() + budget) * 1000)
+        if self._runtime is not None:
+            self._runtime.send_signal(signal.SIGTERM)
+            await _ended([self._runtime], budget * _RUNTIMES_SHARE)
+            self._runtime.send_signal(signal.SIGKILL)
+        told = self.extensions.release_shutdown(reason, deadline_ms)
+        for name, process in self._extensions.items():
+            if name not in told:
+                process.send_signal(signal.SIGKILL)
+        waited = [process for name, process in self._extensions.items() if name in told]
+        await _ended(waited, deadline - loop.time())
+
+    def _close_captures(self) -> None:
+        for capture in self._captures:
+            capture.close()
+
+    # Their exits...
+
+    async def _await_runtime(self, process: Process) -> None:
+        exit_ = await process.wait()
+        self.has_exited = True
+        self._signals.put_nowait(Exited(exit_))
+
+    async def _await_extension(self, process: Process) -> None:
+        exit_ = await process.wait()
+        self.has_exited = True
+        self.extensions.exited(process.name)
+        self._signals.put_nowait(ExtensionExited(process.name, exit_))
+
+
+async def _ended(processes: list[Process], seconds: float) -> None:
+    """Until they have, or the time is over."""
+    if processes and seconds > 0:
+        waits = [asyncio.ensure_future(process.wait()) for process in processes]
+        await asyncio.wait(waits, timeout=seconds)
+        for wait in waits:
+            wait.cancel()
