@@ -49,6 +49,8 @@ class Settings:
     """`auto`, or the name of a kind: `namespaces`, `process`."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
+    proportional_cpu: bool = True
+    """Whether a function gets processor time in proportion to its memory, as on AWS: 1,769 MB are one processor."""
     idle_seconds: float = 300.0
     """An environment that has served nothing for so long is stopped."""
     freeze_seconds: float = 0.1

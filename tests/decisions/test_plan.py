@@ -37,15 +37,16 @@ def test_a_sandbox_has_the_functions_memory_and_tmp_and_the_code_at_var_task() -
         mounts=(Mount(Path("/code/f"), "/var/task"), Mount(Path("/opt/runtimes/python3.12"), "/var/runtime")),
         memory_bytes=256 * MIB,
         tmp_bytes=1024 * MIB,
-        cpus=1.0,
+        cpus=2.0,
         open_files=64,
         processes=32,
     )
 
 
-@pytest.mark.parametrize(("memory_mb", "cpus"), [(128, 1.0), (1_769, 1.0), (3_538, 2.0)])
-def test_processors_come_with_memory_and_never_less_than_one(memory_mb: int, cpus: float) -> None:
-    assert a_plan(a_version(memory_mb=memory_mb)).sandbox.cpus == cpus
+@pytest.mark.parametrize(("memory_mb", "init", "then"), [(128, 2.0, 128 / 1_769), (1_769, 2.0, 1.0), (7_076, 4.0, 4.0)])
+def test_processors_come_with_memory_and_an_init_may_use_two(memory_mb: int, init: float, then: float) -> None:
+    plan = a_plan(a_version(memory_mb=memory_mb))
+    assert (plan.sandbox.cpus, plan.cpus) == (init, then)
 
 
 def test_a_runtime_finds_the_variables_that_aws_defines() -> None:

@@ -86,6 +86,7 @@ class FakeSandbox:
         """Stands for /tmp: what one life leaves there, the next finds."""
         self.programs: list[FakeProcess] = []
         self.peak_bytes = 40 * MIB
+        self.cpus = spec.cpus
         self._destroyed = False
         self._gone = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -131,6 +132,9 @@ class FakeSandbox:
         sock = socket.create_connection(("127.0.0.1", port))
         sock.setblocking(False)
         return sock
+
+    def limit_cpus(self, cpus: float) -> None:
+        self.cpus = cpus
 
     async def kill_all(self) -> None:
         if self.isolation.refuse_kill is not None:

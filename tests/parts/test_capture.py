@@ -11,8 +11,8 @@ import pytest
 from fakes.logs import RecordingWriter
 from pasture.environments.capture import Capture
 from pasture.environments.journal import Journal
-from pasture.logs.platform import Fault
 from pasture.kit.clock import ManualClock
+from pasture.logs.platform import Fault
 
 
 class Pipes:

@@ -16,8 +16,8 @@ from fakes.runtime import Event, FakeRuntime, echo, runtime
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import MIB, Limits
-from pasture.environments.journal import Journal
 from pasture.environments.environment import Environment, EnvironmentGone
+from pasture.environments.journal import Journal
 from pasture.environments.lifecycle import EnvironmentState, IllegalMove
 from pasture.isolation.spec import SandboxError
 from pasture.kit.clock import SystemClock

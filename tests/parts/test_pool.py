@@ -17,8 +17,8 @@ from pasture.domain.errors import ServiceError
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Outcome, Status
 from pasture.domain.limits import Limits
-from pasture.environments.journal import Journal
 from pasture.environments.environment import Environment
+from pasture.environments.journal import Journal
 from pasture.environments.pool import Pool
 from pasture.isolation.spec import SandboxError
 from pasture.kit.clock import SystemClock

@@ -362,3 +362,19 @@ def test_the_layer_is_where_python_looks(server: Server) -> None:
         server, "uses-layer", [arn], "import from_a_layer\ndef handler(e, c):\n    return from_a_layer.word\n"
     )
     assert server.invoke(name).payload == "moo"
+
+
+def test_an_environment_can_ask_for_its_zone_and_has_credentials_of_its_role(server: Server) -> None:
+    code = """
+import os, urllib.request
+def handler(event, context):
+    url = f"http://{os.environ['AWS_LAMBDA_METADATA_API']}/2026-01-15/metadata/execution-environment"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {os.environ['AWS_LAMBDA_METADATA_TOKEN']}"})
+    zone = urllib.request.urlopen(request).read().decode()
+    return [zone, {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}]
+"""
+    name = server.deploy("who-am-i", code)
+    zone, given = server.invoke(name).payload
+    assert json.loads(zone) == {"AvailabilityZoneID": "use1-az1"}
+    sts = server.client("sts", **{key.lower(): value for key, value in given.items()})
+    assert sts.get_caller_identity()["Arn"] == "arn:aws:sts::000000000000:assumed-role/test/who-am-i"

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import secrets
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from pasture.domain.function import FunctionVersion
 from pasture.domain.limits import Limits
@@ -14,12 +16,19 @@ from pasture.environments.environment import Environment
 from pasture.environments.journal import Journal
 from pasture.environments.plan import make_plan
 from pasture.functions.package import Packages
+from pasture.iam.sessions import Credentials
 from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock
 from pasture.logs import report
 from pasture.logs.levels import LogLevels
 from pasture.logs.service import LogService
 from pasture.runtimes.registry import Runtimes
+
+
+class Issue(Protocol):
+    """`iam.sessions.Sessions.issue`."""
+
+    def __call__(self, role_arn: str, session_name: str, seconds: int, *, holder: str) -> Credentials: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,10 @@ class EnvironmentFactory:
     logs: LogService
     clock: Clock
     limits: Limits
+    issue: Issue
+    credential_seconds: int
+    """How long an environment's credentials are good: longer than an environment lives."""
+    proportional_cpu: bool = True
 
     async def make(self, id_: str, version: FunctionVersion) -> Environment:
         """Raises RuntimeUnavailable or FileNotFoundError when what the version needs is gone."""
@@ -47,7 +60,19 @@ class EnvironmentFactory:
         stream = report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex)
         writer = self.logs.writer(version.scope, version.logging.group, stream)
         journal = Journal(writer, self.clock, LogLevels.of(version.logging))
-        plan = make_plan(id_, version, runtime, tree, stream, self.limits, opt, _extensions(opt))
+        plan = make_plan(
+            id_,
+            version,
+            runtime,
+            tree,
+            stream,
+            self.limits,
+            opt,
+            _extensions(opt),
+            proportional_cpu=self.proportional_cpu,
+            credentials=self._credentials(version),
+            metadata_token=secrets.token_urlsafe(32),
+        )
         return Environment(
             plan,
             self.isolation,
@@ -57,6 +82,15 @@ class EnvironmentFactory:
             runtime_version_arn=runtime.arn(version.scope.region),
             on_gone=release,
         )
+
+    def _credentials(self, version: FunctionVersion) -> dict[str, str]:
+        """The execution role's, for this environment: a role that is not known here may do nothing."""
+        given = self.issue(version.role, version.name, self.credential_seconds, holder=version.scope.account)
+        return {
+            "AWS_ACCESS_KEY_ID": given.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": given.secret_access_key,
+            "AWS_SESSION_TOKEN": given.session_token,
+        }
 
 
 def _extensions(opt: Path | None) -> tuple[str, ...]:

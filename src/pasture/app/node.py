@@ -114,7 +114,17 @@ class Node:
         self.isolation = open_kind(isolation_kind, run_directory=data.session, owner=data.owner)
         await self.isolation.open()
         stack.push_async_callback(self.isolation.close)
-        factory = EnvironmentFactory(self.isolation, packages, runtimes, logs, self._clock, settings.limits)
+        factory = EnvironmentFactory(
+            self.isolation,
+            packages,
+            runtimes,
+            logs,
+            self._clock,
+            settings.limits,
+            self.sessions.issue,
+            credential_seconds=int(settings.age_seconds + 2 * settings.limits.timeout_seconds_max),
+            proportional_cpu=settings.proportional_cpu,
+        )
         self.pool = Pool(
             factory.make,
             settings.memory_mb,

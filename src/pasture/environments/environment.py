@@ -379,6 +379,8 @@ class Environment:
         (self._journal.platform if phase is Phase.INIT else self._journal.telemetry_only)(event)
 
     def _has_initialised(self, programs: Programs, duration_ms: float, phase: Phase) -> None:
+        assert self._sandbox is not None
+        self._sandbox.limit_cpus(self._plan.cpus)
         programs.telemetry.close_subscriptions()
         for agent in programs.extensions.agents:
             self._journal.platform(platform.Extension(agent.name, str(agent.state), agent.events))

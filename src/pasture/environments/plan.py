@@ -5,7 +5,7 @@ developer guide, and values recorded inside real environments (aws-lambda refere
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pasture.domain.function import FunctionVersion
@@ -21,8 +21,8 @@ TELEMETRY_FD = 3
 
 # 1,769 MB of memory come with one processor (developer guide, "Configure Lambda function memory").
 _MB_PER_CPU = 1_769
-# The least that a box may use when it has something to do.
-_LEAST_CPUS = 1.0
+# What an init may use, however small the function: AWS lets them start faster than their share would.
+_INIT_CPUS = 2.0
 
 _RUNTIMES_OWN = frozenset(
     {
@@ -56,6 +56,11 @@ class Plan:
     log_stream: str
     extensions: tuple[str, ...] = ()
     """Names of the files in /opt/extensions: external extensions, started before the runtime."""
+    cpus: float = 1.0
+    """Its share of the processors once it is initialised."""
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    """The variables with the execution role's temporary credentials."""
+    metadata_token: str = ""
 
 
 def make_plan(
@@ -67,6 +72,10 @@ def make_plan(
     limits: Limits,
     opt: Path | None = None,
     extensions: tuple[str, ...] = (),
+    *,
+    proportional_cpu: bool = True,
+    credentials: Mapping[str, str] | None = None,
+    metadata_token: str = "",
 ) -> Plan:
     """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name."""
     layers = (Mount(opt, OPT),) if opt is not None else ()
@@ -75,11 +84,13 @@ def make_plan(
         mounts=(Mount(tree, TASK_ROOT), *layers, *runtime.mounts),
         memory_bytes=version.memory_mb * MIB,
         tmp_bytes=version.ephemeral_mb * MIB,
-        cpus=max(version.memory_mb / _MB_PER_CPU, _LEAST_CPUS),
+        cpus=max(_INIT_CPUS, version.memory_mb / _MB_PER_CPU),
         open_files=limits.open_files,
         processes=limits.processes,
     )
-    return Plan(version, runtime, sandbox, log_stream, extensions)
+    share = version.memory_mb / _MB_PER_CPU
+    cpus = share if proportional_cpu else sandbox.cpus
+    return Plan(version, runtime, sandbox, log_stream, extensions, cpus, credentials or {}, metadata_token)
 
 
 def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
@@ -139,7 +150,10 @@ def _reserved(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[
         "AWS_LAMBDA_RUNTIME_API": api_address,
         "LAMBDA_TASK_ROOT": path(TASK_ROOT),
         "LAMBDA_RUNTIME_DIR": path(RUNTIME_DIR),
+        **plan.credentials,
     }
+    if plan.metadata_token:
+        reserved |= {"AWS_LAMBDA_METADATA_API": api_address, "AWS_LAMBDA_METADATA_TOKEN": plan.metadata_token}
     if (opt := path(OPT)) != OPT:
         reserved["LAMBDA_OPT_DIR"] = opt  # not AWS's: for the kinds that mount nothing
     if version.logging.format == "JSON":

@@ -24,10 +24,12 @@ from pasture.isolation.spec import Exit, Process, Program, Sandbox, SandboxError
 from pasture.kit.clock import Clock
 from pasture.kit.tasks import Tasks
 from pasture.runtime_api import extensions as extensions_api
+from pasture.runtime_api import metadata as metadata_api
 from pasture.runtime_api import telemetry as telemetry_api
 from pasture.runtime_api.api import RuntimeApi
 from pasture.runtime_api.extension_signals import ExtensionSignal
 from pasture.runtime_api.extensions import ExtensionsApi, FunctionFacts
+from pasture.runtime_api.metadata import Metadata
 from pasture.runtime_api.signals import Exited, Signal
 from pasture.runtime_api.telemetry import Telemetry
 
@@ -69,6 +71,7 @@ class Programs:
         facts = FunctionFacts(version.name, version.version, version.handler, version.scope.account)
         self.api = RuntimeApi(self._signals.put_nowait, limits.payload_bytes)
         self.extensions = ExtensionsApi(self._signals.put_nowait, facts)
+        self._metadata = Metadata(plan.metadata_token, version.scope.region) if plan.metadata_token else None
         self.telemetry = Telemetry(
             self.extensions.identify, sandbox.connect, clock, announce=journal.platform, json=journal.is_json
         )
@@ -149,6 +152,8 @@ class Programs:
             return self.extensions(request)
         if request.target.startswith((telemetry_api.TELEMETRY_PREFIX, telemetry_api.LOGS_PREFIX)):
             return self.telemetry(request)
+        if self._metadata is not None and request.target.startswith(metadata_api.PREFIX):
+            return self._metadata(request)
         return self.api(request)
 
     # Their end...
@@ -162,7 +167,6 @@ class Programs:
             last.push_async_callback(self._sandbox.kill_all)
             if self.extensions.agents and self._sandbox.is_alive:
                 await self._shut_down(reason)
-            await self.telemetry.flush(_LAST_TELEMETRY)
 
     async def _shut_down(self, reason: str) -> None:
         """The runtime gets SIGTERM and its share of the time, the extensions SHUTDOWN and the rest."""
@@ -174,6 +178,7 @@ class Programs:
             self._runtime.send_signal(signal.SIGTERM)
             await _ended([self._runtime], budget * _RUNTIMES_SHARE)
             self._runtime.send_signal(signal.SIGKILL)
+        await self.telemetry.flush(_LAST_TELEMETRY, patient=True)
         told = self.extensions.release_shutdown(reason, deadline_ms)
         for name, process in self._extensions.items():
             if name not in told:

@@ -124,7 +124,7 @@ class ExtensionsSession:
         agent.error_type = error_type
 
     def release(self, event: str) -> list[Agent]:
-        """Those that an event is now for; one that waits is running with it at once, another when it asks."""
+        """Those that an event is for: each is owed it from now on, until `is_given`."""
         released = [agent for agent in self._by_name.values() if event in agent.events and not agent.has_ended]
         for agent in released:
             agent.owed = True

@@ -28,6 +28,8 @@ class Blank:
     group: Group
     user: namespaces.User
     rootless: bool
+    # Of the last box that was asked for: the next will hardly have another /tmp.
+    tmp: "tuple[int, str]" = (0, "")
 
 
 def run(blank: Blank, orders: socket.socket) -> None:
@@ -49,6 +51,7 @@ def run(blank: Blank, orders: socket.socket) -> None:
 class Prepared:
     listener: socket.socket
     address: str
+    tmp: "tuple[int, str]"
 
 
 def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
@@ -61,7 +64,7 @@ def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
         with step("take a session keyring of its own"):
             syscalls.join_new_session_keyring()
         root.lay(blank.template, blank.template.identity(blank.user.uid, blank.user.gid))
-        return Prepared(*network.listen())
+        return Prepared(*network.listen(), _tmp_in_advance(blank))
     except Exception as error:  # noqa: BLE001  it is reported by `_become`
         return error
 
@@ -70,7 +73,8 @@ def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, con
     try:
         if isinstance(made, Exception):
             raise made  # noqa: TRY301  it was kept for this place
-        root.furnish(blank.template, request.mounts, request.tmp_bytes)
+        root.furnish(blank.template, request.mounts)
+        _tmp(blank.template, made.tmp, (request.tmp_bytes, request.tmp_image))
         with step(f"set the host name {request.hostname!r}"):
             socket.sethostname(request.hostname)
         root.enter(blank.template)
@@ -85,6 +89,22 @@ def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, con
         _report(control, str(error))
     except Exception as error:  # noqa: BLE001  there is nobody else to tell
         _report(control, f"the box's init failed: {error!r}.")
+
+
+def _tmp_in_advance(blank: Blank) -> "tuple[int, str]":
+    if blank.tmp != (0, ""):
+        with suppress(StepFailed):  # it is tried again, and reported, when the box is asked for
+            root.mount_tmp(blank.template, *blank.tmp)
+            return blank.tmp
+    return (0, "")
+
+
+def _tmp(template: Template, there: "tuple[int, str]", wanted: "tuple[int, str]") -> None:
+    if there == wanted:
+        return
+    if there != (0, ""):
+        root.unmount_tmp(template)
+    root.mount_tmp(template, *wanted)
 
 
 def _report(control: socket.socket, reason: str) -> None:
