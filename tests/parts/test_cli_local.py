@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from pasture import __version__
 from pasture.api.auth.keys import KeyRing
+from pasture.cli.endpoint import first_key
 from pasture.cli.env import script
 from pasture.cli.main import main
 from pasture.cli.serve import set_up_logging
@@ -246,3 +247,11 @@ def test_help_needs_neither_boto3_nor_the_server() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"
+
+
+def test_the_command_line_takes_a_key_that_may_do_everything(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path / "keys.json")
+    limited = ring.create(policy={"Version": "2012-10-17", "Statement": []})
+    unlimited = first_key(ring)
+    assert unlimited.id != limited.id
+    assert first_key(ring) == unlimited

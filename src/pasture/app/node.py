@@ -195,7 +195,7 @@ class Node:
         if not self._settings.auth:
             return OpenDoor(sessions=self.sessions)
         ring = KeyRing(data / "keys.json")
-        if not ring.list():
+        if all(key.policy is not None for key in ring.list()):
             key = ring.create(description="first")
             _log.info("made the first access key, %s; `pasture env` shows how to use it", key.id)
         return Authenticator(ring, self._clock, self.sessions, roles)

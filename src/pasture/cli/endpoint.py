@@ -82,9 +82,9 @@ def find(place: Place, environ: Mapping[str, str], *, make_key: bool = False) ->
 
 
 def first_key(ring: KeyRing) -> AccessKey:
-    """The ring's first key. Whoever may write in the data directory may have one, so there always is one."""
-    keys = ring.list()
-    return keys[0] if keys else ring.create(description="command line")
+    """The ring's first key that may do everything; whoever may write in the data directory may have one."""
+    unlimited = (key for key in ring.list() if key.policy is None)
+    return next(unlimited, None) or ring.create(description="command line")
 
 
 def same_address(one: str, other: str) -> bool:
