@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from pasture.domain.limits import Limits
+from pasture.isolation.network.options import DEFAULT_RANGE, NetworkOptions
 from pasture.kit.errors import OperatorError
 
 DEFAULT_PORT = 9600
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+    tuple: "a list of texts",
+}
 
 
 def default_data_dir() -> Path:
@@ -47,6 +55,18 @@ class Settings:
     auth: bool = True
     isolation: str = "auto"
     """`auto`, or the name of a kind: `namespaces`, `process`."""
+    network: str = "auto"
+    """`nat`: functions reach the networks that this machine reaches; `none`; `auto`: `nat` where it can be had."""
+    network_default: str = "nat"
+    """Of functions that do not choose with the tag `pasture:network`: `nat` or `none`."""
+    network_range: str = DEFAULT_RANGE
+    """Addresses for functions' environments: a private range that this machine has no other use for."""
+    network_deny: tuple[str, ...] = ()
+    """Networks that no function may reach, besides loopback, link-local, multicast and reserved ones."""
+    network_allow_host: bool = False
+    """Whether functions may reach this machine's own addresses, other than its loopback."""
+    network_resolvers: tuple[str, ...] = ()
+    """Name servers for functions; this machine's own when there are none."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
     proportional_cpu: bool = True
@@ -71,6 +91,16 @@ class Settings:
             # A name: who may reach it is for the resolver to say.
             return False
 
+    @property
+    def network_options(self) -> NetworkOptions:
+        """Raises OperatorError."""
+        try:
+            return NetworkOptions(
+                self.network, self.network_range, self.network_deny, self.network_allow_host, self.network_resolvers
+            )
+        except ValueError as error:
+            raise OperatorError(f"the settings of the network cannot be: {error}") from error
+
     def checked(self) -> "Settings":
         """Raises OperatorError for what cannot be."""
         if not self.auth and not self.is_loopback:
@@ -84,6 +114,9 @@ class Settings:
         for limit in fields(self.limits):
             if not 0 <= getattr(self.limits, limit.name) < inf:
                 raise OperatorError(f"limits.{limit.name} cannot be negative or without end.")
+        _ = self.network_options
+        if self.network_default not in {"nat", "none"}:
+            raise OperatorError(f"network_default is {self.network_default!r}; it must be nat or none.")
         if not 0 <= self.port <= 65_535:
             raise OperatorError(f"{self.port} is no port: it must be between 0 and 65535.")
         return self
@@ -127,6 +160,8 @@ def _typed(kind: type, table: Mapping[str, Any], config: Path, prefix: str) -> d
         wanted = Path if isinstance(getattr(example, name), Path) else type(getattr(example, name))
         if isinstance(value, str) and wanted is Path:
             values[name] = Path(value).expanduser()
+        elif wanted is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            values[name] = tuple(value)
         elif isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
             values[name] = value
         elif wanted is float and isinstance(value, int) and not isinstance(value, bool):

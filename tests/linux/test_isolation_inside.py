@@ -126,6 +126,14 @@ async def test_tmp_takes_its_size_and_no_more(sandbox: Sandbox) -> None:
     assert "full" in await output(sandbox, script)
 
 
+async def test_tmp_is_on_disk_or_it_was_said_that_it_is_memory(tmp_path: Path) -> None:
+    skip_without_namespaces()
+    async with opened(tmp_path / "run") as isolation:
+        sandbox = await isolation.create(box("tmp"))
+        said = [warning for warning in isolation.warnings if "/tmp" in warning]
+        assert await output(sandbox, "stat -f -c %T /tmp") == ("tmpfs\n" if said else "ext2/ext3\n")
+
+
 async def test_only_its_own_processes_are_seen_and_its_init_cannot_be_touched(sandbox: Sandbox) -> None:
     pids = {int(pid) for pid in (await output(sandbox, "ls /proc | grep -E '^[0-9]+$'")).split()}
     assert len(pids - {1}) <= 4
@@ -170,7 +178,7 @@ async def test_what_takes_privileges_fails(sandbox: Sandbox, attempt: str) -> No
 
 
 async def test_secrets_of_the_kernel_are_closed(sandbox: Sandbox) -> None:
-    script = "for f in kcore keys kallsyms kmsg timer_list sched_debug; do cat /proc/$f 2>/dev/null | head -c 100; done; true"
+    script = "for f in interrupts kcore keys kallsyms kmsg timer_list sched_debug; do cat /proc/$f 2>/dev/null | head -c 100; done; true"
     assert await output(sandbox, script) == ""
 
 

@@ -33,6 +33,8 @@ class Server:
         self.data = data
         self.log = log or data.parent / f"{data.name}.log"
         serve = [sys.executable, "-m", "pasture", "serve", "--port", "0", "--data-dir", str(data)]
+        # Test functions reach nothing beyond this machine; tests of the network say otherwise, in a network of their own.
+        serve += ["--network", "none"]
         self.command = [*under, *serve, *arguments]
         self.url = ""
         self.process: subprocess.Popen[str]

@@ -48,9 +48,8 @@ def aws(server: Server, tmp_path: Path) -> Shell:
 
 
 def test_a_function_lives_its_life_through_the_cli(aws: Shell) -> None:
-    (aws.directory / "one.zip").write_bytes(
-        package("def handler(event, context):\n    print('said')\n    return {'got': event}\n")
-    )
+    code = "def handler(event, context):\n    print('said')\n    return {'got': event}\n"
+    (aws.directory / "one.zip").write_bytes(package(code))
     (aws.directory / "two.zip").write_bytes(package("def handler(event, context):\n    return 'two'\n"))
     made = aws.told(
         "lambda", "create-function", "--function-name", "by-cli", "--runtime", RUNTIME, "--role", ROLE,
@@ -59,8 +58,8 @@ def test_a_function_lives_its_life_through_the_cli(aws: Shell) -> None:
     assert (made["State"], made["Environment"]) == ("Pending", {"Variables": {"COLOUR": "green"}})
     aws.told("lambda", "wait", "function-active-v2", "--function-name", "by-cli")
     done = aws.told(
-        "lambda", "invoke", "--function-name", "by-cli", "--payload", '{"n": 1}', "--cli-binary-format", "raw-in-base64-out", "--log-type", "Tail", "out.json",
-    ) if _is_version_2(aws) else aws.told("lambda", "invoke", "--function-name", "by-cli", "--payload", '{"n": 1}', "--log-type", "Tail", "out.json")  # fmt: skip
+        "lambda", "invoke", "--function-name", "by-cli", "--payload", '{"n": 1}', "--log-type", "Tail", "out.json"
+    )
     assert (done["StatusCode"], done["ExecutedVersion"]) == (200, "$LATEST")
     assert json.loads((aws.directory / "out.json").read_text()) == {"got": {"n": 1}}
     assert aws.told("lambda", "get-function", "--function-name", "by-cli")["Configuration"]["State"] == "Active"
@@ -105,7 +104,3 @@ def test_the_cli_shows_a_refusal_in_awss_words(aws: Shell) -> None:
         "An error occurred (InvalidSignatureException) when calling the ListFunctions operation: The request signature we calculated"
         in refused.stderr
     )
-
-
-def _is_version_2(aws: Shell) -> bool:
-    return aws.run("--version").stdout.startswith("aws-cli/2")

@@ -279,7 +279,11 @@ MEMBERS: dict[str, tuple[dict[str, Any], str, str]] = {
         ("Lambda was unable to configure your environment variables because the environment variables you have provided "
         'exceeded the 4KB limit. String measured: {"LARGE":"xxxx'),
     ),
-    "a layer": ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]}, "NotImplementedException", "Layers"),
+    "a layer that is not there": (
+        {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:nobody:1"]},
+        "InvalidParameterValueException",
+        "Layer version arn:aws:lambda:us-east-1:000000000000:layer:nobody:1 does not exist.",
+    ),
 }  # fmt: skip
 
 
@@ -287,7 +291,7 @@ MEMBERS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_member_that_cannot_be_is_refused_in_awss_words(refusing: Server, what: str) -> None:
     members, code, words = MEMBERS[what]
     status, said, message = refused(create, refusing, **members)
-    assert 400 <= status < 500 or said == "NotImplementedException"
+    assert 400 <= status < 500
     assert said == (code or said)
     assert words in message
     assert_nothing_is_left(refusing)

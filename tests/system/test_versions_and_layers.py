@@ -4,6 +4,7 @@ import json
 import sys
 import urllib.request
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,3 +163,52 @@ def test_what_nothing_needs_any_more_leaves_the_disk(fresh: Server) -> None:
     until(lambda: [path.name for path in (fresh.data / "packages").iterdir()] == ["merged"])
     until(lambda: not list(merged.iterdir()))
     assert not list((fresh.data / "blobs").glob("??/??/*"))
+
+
+def test_without_mounts_python_finds_what_layers_bring_all_the_same(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", "--isolation", "process").start()
+    try:
+        layers = [layer(server, name, {"python/layered.py": f"NAME = {name!r}"}) for name in ("under", "over")]
+        code = "import layered\ndef handler(event, context):\n    return layered.NAME\n"
+        assert server.invoke(server.deploy("mountless", code, Layers=layers)).payload == "over"
+    finally:
+        server.stop()
+
+
+def test_a_qualifier_is_taken_in_every_form_of_name(server: Server) -> None:
+    name = server.deploy("in-every-form", WHO)
+    publish(server, name)
+    server.functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}:live"
+    forms = [f"{name}:live", f"000000000000:function:{name}:live", f"function:{name}:live", arn]
+    answers = [server.functions.invoke(FunctionName=form) for form in forms]
+    assert [(a["ExecutedVersion"], json.loads(a["Payload"].read())[2]) for a in answers] == [("1", arn)] * 4
+    assert server.functions.get_function_configuration(FunctionName=arn)["FunctionArn"] == arn
+
+
+def test_a_layer_is_taken_by_name_and_by_arn(server: Server) -> None:
+    arn = layer(server, "by-any-name", {"a": ""}).rpartition(":")[0]
+    by_name = server.functions.get_layer_version(LayerName="by-any-name", VersionNumber=1)
+    by_arn = server.functions.get_layer_version(LayerName=arn, VersionNumber=1)
+    assert (by_name["LayerVersionArn"], by_arn["LayerVersionArn"]) == (f"{arn}:1", f"{arn}:1")
+    listed = server.functions.list_layer_versions(LayerName=arn)["LayerVersions"]
+    assert [version["LayerVersionArn"] for version in listed] == [f"{arn}:1"]
+
+
+def test_weights_over_one_are_refused_in_awss_words(server: Server) -> None:
+    name = server.deploy("weights", WHO)
+    with pytest.raises(ClientError) as refused:
+        server.functions.create_alias(
+            FunctionName=name,
+            Name="live",
+            FunctionVersion="$LATEST",
+            RoutingConfig={"AdditionalVersionWeights": {"2": 2.0}},
+        )
+    assert refused.value.response["Error"] == {
+        "Code": "ValidationException",
+        "Message": (
+            "1 validation error detected: Value '{2=2.0}' at 'routingConfig.additionalVersionWeights' failed "
+            "to satisfy constraint: Map value must satisfy constraint: [Member must have value less than or equal to "
+            "1.0, Member must have value greater than or equal to 0.0, Member must not be null]"
+        ),
+    }

@@ -4,14 +4,16 @@ import asyncio
 import os
 import secrets
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from pasture.domain.function import FunctionVersion
+from pasture.domain.function import Function, FunctionVersion
 from pasture.domain.limits import Limits
+from pasture.domain.scope import Scope
 from pasture.environments.environment import Environment
 from pasture.environments.journal import Journal
 from pasture.environments.plan import make_plan
@@ -23,6 +25,8 @@ from pasture.logs import report
 from pasture.logs.levels import LogLevels
 from pasture.logs.service import LogService
 from pasture.runtimes.registry import Runtimes
+
+NETWORK_TAG = "pasture:network"
 
 
 class Issue(Protocol):
@@ -42,6 +46,10 @@ class EnvironmentFactory:
     issue: Issue
     credential_seconds: int
     """How long an environment's credentials are good: longer than an environment lives."""
+    find: Callable[[Scope, str], Awaitable[Function | None]]
+    """`Catalog.find`."""
+    network_default: str
+    """Of functions without the tag `pasture:network`."""
     proportional_cpu: bool = True
 
     async def make(self, id_: str, version: FunctionVersion) -> Environment:
@@ -70,6 +78,7 @@ class EnvironmentFactory:
             opt,
             _extensions(opt),
             proportional_cpu=self.proportional_cpu,
+            network=await self._wants_network(version),
             credentials=self._credentials(version),
             metadata_token=secrets.token_urlsafe(32),
         )
@@ -82,6 +91,12 @@ class EnvironmentFactory:
             runtime_version_arn=runtime.arn(version.scope.region),
             on_gone=release,
         )
+
+    async def _wants_network(self, version: FunctionVersion) -> bool:
+        """A tag, as it needs no member that AWS does not have. Whatever is not `nat` is none."""
+        function = await self.find(version.scope, version.name)
+        tags = function.tags if function is not None else {}
+        return tags.get(NETWORK_TAG, self.network_default) == "nat"
 
     def _credentials(self, version: FunctionVersion) -> dict[str, str]:
         """The execution role's, for this environment: a role that is not known here may do nothing."""

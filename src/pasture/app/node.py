@@ -111,7 +111,9 @@ class Node:
         catalog.open()
         stack.callback(catalog.close)
 
-        self.isolation = open_kind(isolation_kind, run_directory=data.session, owner=data.owner)
+        self.isolation = open_kind(
+            isolation_kind, run_directory=data.session, owner=data.owner, network=settings.network_options
+        )
         await self.isolation.open()
         stack.push_async_callback(self.isolation.close)
         factory = EnvironmentFactory(
@@ -123,6 +125,8 @@ class Node:
             settings.limits,
             self.sessions.issue,
             credential_seconds=int(settings.age_seconds + 2 * settings.limits.timeout_seconds_max),
+            find=catalog.find,
+            network_default=settings.network_default,
             proportional_cpu=settings.proportional_cpu,
         )
         self.pool = Pool(

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import resource
 import signal
+import sys
 from collections.abc import Callable
 
 from pasture.app.node import Node
@@ -69,6 +71,11 @@ def _choose_isolation(settings: Settings) -> str:
     if settings.isolation != "auto":
         return settings.isolation
     kind, why = best_kind()
+    if kind == "process" and os.geteuid() == 0 and sys.platform == "linux":
+        raise OperatorError(
+            f"functions cannot be isolated on this machine: {why}",
+            "Mend that, or accept that they can do whatever root can with --isolation process.",
+        )
     if kind == "process" and not settings.is_loopback:
         raise OperatorError(
             f"functions cannot be isolated on this machine ({why}), and {settings.host} can be reached from others.",

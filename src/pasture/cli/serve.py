@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pasture.cli.failure import REFUSED
+from pasture.isolation.network.options import MODES
 from pasture.kit.errors import OperatorError
 from pasture.settings import DEFAULT_PORT, Settings, load
 
@@ -36,6 +37,12 @@ _LEVELS = ("debug", "info", "warning", "error")
     type=click.Choice(["auto", "namespaces", "process"]),
     show_default="auto",
     help="How functions are kept apart from this machine and from each other.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(MODES),
+    show_default="auto",
+    help="Whether functions have a way out; auto: where this machine allows it.",
 )
 @click.option("--idle-seconds", type=float, help="Stop an environment that has served nothing for so long.")
 @click.option("--memory-mb", type=int, help="What all environments together may use.")

@@ -3,7 +3,9 @@
 - `assignment`: which environment serves which invocation; what to start; what to stop (pure).
 - `lifecycle`: what may happen to an environment in this state (pure).
 - `plan`: what of a function version goes into its sandbox: mounts, limits, variables (pure).
-- `environment`: one environment, from its cold start to its end; `runtime`: one life of its runtime process.
-- `pool`: takes the steps that `assignment` decides.
-- `capture`: what the programs print, on its way to the logs.
+- `endings`: how a phase ends: what the caller gets, what the log says (pure).
+- `environment`: one environment, from its cold start to its end; `init_phase`: how it comes up.
+- `programs`: one life of its programs: the runtime and its extensions, and the APIs they talk to.
+- `capture`, `journal`: what the programs print and the platform says, on its way to log and telemetry.
+- `pool`: takes the steps that `assignment` decides; `freezer`: freezes what rests.
 """

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import MIB, Limits
-from pasture.environments import endings
+from pasture.environments import endings, init_phase
 from pasture.environments.endings import Ending
 from pasture.environments.journal import Journal
 from pasture.environments.lifecycle import EnvironmentState, move
@@ -28,9 +28,8 @@ from pasture.kit.clock import Clock
 from pasture.logs import platform
 from pasture.logs.report import Phase
 from pasture.runtime_api.api import error_response, streams
-from pasture.runtime_api.extension_signals import ExtensionExitFailed, ExtensionInitFailed
-from pasture.runtime_api.session import Refusal
-from pasture.runtime_api.signals import Answered, Exited, InitFailed, Ready
+from pasture.runtime_api.extension_signals import ExtensionExitFailed
+from pasture.runtime_api.signals import Answered, Exited, Ready
 
 _log = logging.getLogger(__name__)
 
@@ -161,6 +160,8 @@ class Environment:
             telemetry.pause()
         self._frozen = True
         await self._sandbox.freeze()
+        # An invocation that came meanwhile has thawed it, perhaps before the freezing took hold.
+        self._frozen = True
         if not self._rests():
             await self._thaw()
 
@@ -291,12 +292,18 @@ class Environment:
     async def _initialise(self, seconds: float, phase: Phase, invocation: Invocation | None = None) -> Ending | None:
         """Start the programs and wait until they ask for an event. None when they did; else how it failed."""
         assert self._sandbox is not None
+        self._sandbox.limit_cpus(self._plan.sandbox.cpus)
         began = self._clock.monotonic()
         programs = self._programs = Programs(self._plan, self._sandbox, self._journal, self._clock, self._limits)
         self._tell_of_init(phase)
         request_id = invocation.request_id if invocation else ""
         deadline = asyncio.get_running_loop().time() + seconds
-        failed = await self._bring_up(programs, deadline, request_id, phase)
+        try:
+            failed = await init_phase.run(programs, self._journal, phase, deadline, request_id)
+        except SandboxError as error:
+            self._check_alive()
+            _log.warning("environment %s: %s", self.id, error)
+            failed = endings.failed(request_id, programs.cannot_start, f"{error}")
         duration_ms = (self._clock.monotonic() - began) * 1000
         if failed is None:
             self._has_initialised(programs, duration_ms, phase)
@@ -310,58 +317,6 @@ class Environment:
         if failed.status is Status.TIMEOUT and invocation is not None:
             return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
         return failed
-
-    async def _bring_up(self, programs: Programs, deadline: float, request_id: str, phase: Phase) -> Ending | None:
-        """Extensions first; when all have registered, the runtime; then all must ask for their first event."""
-        try:
-            await programs.start_extensions()
-            if programs.has_external and (failed := await self._await_registered(programs, deadline, request_id)):
-                return failed
-            await programs.start_runtime()
-        except Refusal as refusal:
-            return endings.failed(request_id, refusal.error_type, refusal.message)
-        except SandboxError as error:
-            self._check_alive()
-            _log.warning("environment %s: %s", self.id, error)
-            error_type = "Extension.LaunchError" if programs.is_starting_extensions else "Runtime.InvalidEntrypoint"
-            return endings.failed(request_id, error_type, f"{error}")
-        return await self._await_ready(programs, deadline, request_id, phase)
-
-    async def _await_registered(self, programs: Programs, deadline: float, request_id: str) -> Ending | None:
-        while not programs.extensions.all_registered:
-            if failed := self._bad_start(await programs.next_signal(deadline), request_id):
-                return failed
-        return None
-
-    async def _await_ready(self, programs: Programs, deadline: float, request_id: str, phase: Phase) -> Ending | None:
-        runtime_is_ready = False
-        while not runtime_is_ready or not programs.extensions.all_ready:
-            signal = await programs.next_signal(deadline)
-            if isinstance(signal, Ready):
-                runtime_is_ready = True
-                programs.extensions.close_registration()
-                self._journal.platform(platform.InitRuntimeDone(Status.SUCCESS, phase=phase))
-            elif failed := self._bad_start(signal, request_id):
-                return failed
-        return None
-
-    def _bad_start(self, signal: AnySignal | None, request_id: str) -> Ending | None:
-        """What in the midst of an init makes it fail."""
-        match signal:
-            case None:
-                return endings.init_timed_out()
-            case InitFailed(outcome):
-                return endings.init_failed(outcome)
-            case Exited(exit_):
-                return endings.runtime_exited(request_id, exit_)
-            case ExtensionExited(_, exit_):
-                return endings.extension_crashed(request_id, exit_)
-            case ExtensionInitFailed(_, claimed, _):
-                return endings.extension_failed(request_id, "Extension.InitError", claimed)
-            case ExtensionExitFailed(_, claimed, _):
-                return endings.extension_failed(request_id, "Extension.ExitError", claimed)
-            case _:
-                return None
 
     def _tell_of_init(self, phase: Phase) -> None:
         version = self.version

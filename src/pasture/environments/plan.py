@@ -74,6 +74,7 @@ def make_plan(
     extensions: tuple[str, ...] = (),
     *,
     proportional_cpu: bool = True,
+    network: bool = False,
     credentials: Mapping[str, str] | None = None,
     metadata_token: str = "",
 ) -> Plan:
@@ -85,6 +86,7 @@ def make_plan(
         memory_bytes=version.memory_mb * MIB,
         tmp_bytes=version.ephemeral_mb * MIB,
         cpus=max(_INIT_CPUS, version.memory_mb / _MB_PER_CPU),
+        network=network,
         open_files=limits.open_files,
         processes=limits.processes,
     )

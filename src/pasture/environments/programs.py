@@ -84,8 +84,10 @@ class Programs:
         return bool(self._plan.extensions)
 
     @property
-    def is_starting_extensions(self) -> bool:
-        return len(self._extensions) < len(self._plan.extensions)
+    def cannot_start(self) -> str:
+        """The error type when the program that is next cannot be started."""
+        missing = len(self._extensions) < len(self._plan.extensions)
+        return "Extension.LaunchError" if missing else "Runtime.InvalidEntrypoint"
 
     async def start_extensions(self) -> None:
         """Every file of /opt/extensions. Raises Refusal over the limit, SandboxError when one cannot be started."""

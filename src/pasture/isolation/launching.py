@@ -7,11 +7,12 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pasture.isolation.channel import Channel
 from pasture.isolation.launcher import cgroups, limits, protocol
+from pasture.isolation.launcher.outbound import Outbound
 from pasture.isolation.spec import SandboxError, SandboxSpec
 from pasture.kit.tasks import Tasks
 
@@ -55,17 +56,20 @@ class Launcher:
     def is_alive(self) -> bool:
         return not self._channel.is_closed
 
-    async def ready(self) -> None:
+    async def ready(self) -> str:
+        """Why the trial failed; nothing when it succeeded."""
         async with asyncio.timeout(_READY_SECONDS):
             hello = await self._hello
         if hello["op"] == "failed":
             raise SandboxError(hello["reason"])
+        trial: str = hello["trial"]
+        return trial
 
-    async def create(self, spec: SandboxSpec, control: socket.socket) -> Created:
+    async def create(self, spec: SandboxSpec, control: socket.socket, tmp_image: str) -> Created:
         """A box whose init has `control`; what init makes of it, it says there. When cancelled, the box is ended."""
         self._serial += 1
         answer: asyncio.Future[Created] = asyncio.get_running_loop().create_future()
-        message = {"op": "create", "serial": self._serial, "box": _request(spec)}
+        message = {"op": "create", "serial": self._serial, "box": _request(spec, tmp_image)}
         self._channel.send(message, [control.fileno()])
         self._requests[self._serial] = answer
         return await answer
@@ -121,11 +125,17 @@ class Launcher:
             )
 
 
-async def launch(directory: Path, owner: str, hierarchy: cgroups.Hierarchy) -> Launcher:
-    """A launcher that is ready. `directory` exists, and is its own to mount on."""
+async def launch(
+    directory: Path, owner: str, hierarchy: cgroups.Hierarchy, trial: str, network: Outbound | None
+) -> tuple[Launcher, str]:
+    """A launcher that is ready, and why it cannot have a /tmp on disk, tried with the image `trial` if there is one.
+
+    `directory` exists, and is its own to mount on.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     groups = json.dumps(hierarchy.to_message())
-    arguments = (str(Path(__file__).parent), str(theirs.fileno()), str(directory), owner, groups)
+    way = json.dumps(asdict(network) if network else None)
+    arguments = (str(Path(__file__).parent), str(theirs.fileno()), str(directory), owner, groups, trial, way)
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", _START, *arguments,
@@ -143,11 +153,10 @@ async def launch(directory: Path, owner: str, hierarchy: cgroups.Hierarchy) -> L
         theirs.close()
     launcher = Launcher(process, ours)
     try:
-        await launcher.ready()
+        return launcher, await launcher.ready()
     except BaseException:
         await launcher.close()
         raise
-    return launcher
 
 
 async def _gone(pidfd: int) -> None:
@@ -161,7 +170,7 @@ async def _gone(pidfd: int) -> None:
         loop.remove_reader(pidfd)
 
 
-def _request(spec: SandboxSpec) -> protocol.BoxRequest:
+def _request(spec: SandboxSpec, tmp_image: str) -> protocol.BoxRequest:
     return protocol.BoxRequest(
         id=spec.id,
         mounts=[(str(mount.source), mount.target) for mount in spec.mounts],
@@ -171,4 +180,6 @@ def _request(spec: SandboxSpec) -> protocol.BoxRequest:
         open_files=spec.open_files,
         processes=spec.processes,
         hostname=spec.hostname,
+        network=spec.network,
+        tmp_image=tmp_image,
     )

@@ -29,6 +29,8 @@ class SandboxSpec:
     open_files: int = 1_024
     processes: int = 1_024
     hostname: str = "localhost"
+    network: bool = False
+    """Whether it has a way out, where the server has one, to what the server's `NetworkOptions` leave open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The kinds of isolation, one file each: a module with `make(run_directory=, owner=)`."""
+"""The kinds of isolation, one file each: a module with `make(run_directory=, owner=, network=)`."""
 
 import importlib
 import pkgutil
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pasture.isolation.network.options import NetworkOptions
 from pasture.isolation.spec import Isolation, SandboxError
 
 _PROBE = "import sys; sys.path.insert(0, sys.argv[1]); from launcher.probe import main; sys.exit(main(sys.argv[2]))"
@@ -17,15 +18,18 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def open_kind(name: str, *, run_directory: Path, owner: str) -> Isolation:
+def open_kind(name: str, *, run_directory: Path, owner: str, network: NetworkOptions | None = None) -> Isolation:
     """The kind of that name, still to be opened.
 
     `owner` is a short stable token of the data directory: letters, digits, hyphens.
+    Without `network` no sandbox has a way out.
     """
     if name not in names():
         raise SandboxError(f"there is no isolation {name!r}; there are {', '.join(names())}.")
     module = importlib.import_module(f"{__name__}.{name}")
-    isolation: Isolation = module.make(run_directory=run_directory, owner=owner)
+    isolation: Isolation = module.make(
+        run_directory=run_directory, owner=owner, network=network or NetworkOptions(mode="none")
+    )
     return isolation
 
 

@@ -6,24 +6,32 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pasture.isolation.box import Box
 from pasture.isolation.launcher import cgroups, limits, seccomp
 from pasture.isolation.launching import Launcher, launch
+from pasture.isolation.network.network import Network
+from pasture.isolation.network.options import NetworkOptions
 from pasture.isolation.spec import Isolation, Sandbox, SandboxError, SandboxSpec
+from pasture.isolation.tmp_images import TmpImages
 
+_TRIAL_BYTES = 1 << 20
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class NamespaceIsolation:
     """Mutable state: the launcher, which is replaced when it has died, and the boxes by id."""
 
-    def __init__(self, run_directory: Path, owner: str) -> None:
+    def __init__(self, run_directory: Path, owner: str, network: NetworkOptions) -> None:
         self._directory = run_directory / "boxes"
         # Where groups were made, for a start that finds itself elsewhere in the hierarchy.
         self._roots_file = run_directory / "cgroups.json"
+        self._images = TmpImages(run_directory / "tmp-images")
+        self._why_memory = ""
         self._owner = owner
+        self._network = Network(owner, network)
         self._hierarchy = cgroups.Hierarchy(cgroups.Group, {}, [])
         self._launcher: Launcher | None = None
         self._launching = asyncio.Lock()
@@ -36,10 +44,12 @@ class NamespaceIsolation:
 
     @property
     def warnings(self) -> Sequence[str]:
-        return [*self._hierarchy.warnings, *filter(None, (seccomp.why_not(),))]
+        why = seccomp.why_not(), _tmp_warning(self._why_memory)
+        return [*self._hierarchy.warnings, *filter(None, why), *self._network.warnings]
 
     async def open(self) -> None:
         await asyncio.to_thread(self._clear)
+        await self._network.open()
         self._is_open = True
         await self._living_launcher()
 
@@ -47,11 +57,12 @@ class NamespaceIsolation:
         if not _ID.fullmatch(spec.id) or spec.id in self._boxes:
             raise SandboxError(f"the sandbox id {spec.id!r} is in use, or not of letters, digits and hyphens.")
         launcher = await self._living_launcher()
+        spec = replace(spec, network=spec.network and self._network.outbound is not None)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         box = self._boxes[spec.id] = Box(spec.id, spec.cpus, ours, lambda: self._removed(spec.id))
         try:
             with theirs:
-                created = await launcher.create(spec, theirs)
+                created = await launcher.create(spec, theirs, await self._image(spec.tmp_bytes))
             await box.ready(created)
         except BaseException as error:
             await box.destroy()
@@ -69,6 +80,8 @@ class NamespaceIsolation:
                 self._launcher = None
         await asyncio.to_thread(self._hierarchy.clear)
         await asyncio.to_thread(self._hierarchy.remove)
+        await self._images.close()
+        await self._network.close()
         self._roots_file.unlink(missing_ok=True)
 
     async def _living_launcher(self) -> Launcher:
@@ -79,13 +92,26 @@ class NamespaceIsolation:
                 await self._bury(self._launcher)
                 self._launcher = None
             if self._launcher is None:
-                self._launcher = await launch(self._directory, self._owner, self._hierarchy)
+                self._launcher = await self._launch()
             return self._launcher
+
+    async def _launch(self) -> Launcher:
+        self._why_memory = self._images.why_not()
+        launcher, failed = await launch(
+            self._directory, self._owner, self._hierarchy, await self._image(_TRIAL_BYTES), self._network.outbound
+        )
+        self._why_memory = self._why_memory or failed
+        return launcher
+
+    async def _image(self, size: int) -> str:
+        """For a /tmp of that size on disk; nothing where it is memory."""
+        return "" if self._why_memory else str(await self._images.image(size))
 
     async def _bury(self, launcher: Launcher) -> None:
         """One that has died: its boxes died with it, and their groups are named after it."""
         await launcher.close()
         await asyncio.to_thread(self._hierarchy.clear, f"{launcher.pid}-")
+        await self._network.clear_links()
 
     def _removed(self, box: str) -> None:
         self._boxes.pop(box, None)
@@ -93,6 +119,7 @@ class NamespaceIsolation:
     def _clear(self) -> None:
         """What an earlier session of this directory left: its groups, wherever they were, and all that runs there."""
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._images.clear()
         self._hierarchy = limits.find(self._owner)
         self._hierarchy.clear()
         with suppress(FileNotFoundError):
@@ -102,5 +129,9 @@ class NamespaceIsolation:
         fresh.replace(self._roots_file)
 
 
-def make(*, run_directory: Path, owner: str) -> Isolation:
-    return NamespaceIsolation(run_directory, owner)
+def _tmp_warning(why: str) -> str:
+    return f"The /tmp of a sandbox is memory, and counts against the sandbox's own: {why.rstrip('.')}." if why else ""
+
+
+def make(*, run_directory: Path, owner: str, network: NetworkOptions) -> Isolation:
+    return NamespaceIsolation(run_directory, owner, network)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pasture.isolation.connecting import connected
+from pasture.isolation.network.options import NetworkOptions
 from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, Sandbox, SandboxError, SandboxSpec
 
 # Puts descriptors at their numbers and becomes the program. argv: a descriptor for the reason of a failure, the
@@ -259,5 +260,5 @@ def _kill_strays(directory: Path) -> None:
                 os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
-def make(*, run_directory: Path, owner: str) -> Isolation:  # noqa: ARG001  every kind is made the same way
+def make(*, run_directory: Path, owner: str, network: NetworkOptions) -> Isolation:  # noqa: ARG001  every kind is made so
     return ProcessIsolation(run_directory)

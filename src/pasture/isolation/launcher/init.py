@@ -12,12 +12,26 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-from . import credentials, namespaces, network, programs, protocol, root, seccomp, signals, syscalls
+from . import credentials, namespaces, network, outbound, programs, protocol, root, seccomp, signals, syscalls
 from .cgroups import Group
 from .descriptors import close_all_but
 from .failure import StepFailed, step
+from .netlink import Netlink
 from .protocol import BoxRequest, Message, ProgramRequest
 from .template import Template
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a box's way out is to be. `outside`: a socket of the server's network, this box's own."""
+
+    plan: outbound.Outbound
+    number: int
+    outside: Netlink
+
+    def lay(self) -> outbound.Way:
+        with self.outside:
+            return outbound.lay(self.plan, self.number, self.outside)
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,7 @@ class Blank:
     rootless: bool
     # Of the last box that was asked for: the next will hardly have another /tmp.
     tmp: "tuple[int, str]" = (0, "")
+    way: "Way | None" = None
 
 
 def run(blank: Blank, orders: socket.socket) -> None:
@@ -52,19 +67,20 @@ class Prepared:
     listener: socket.socket
     address: str
     tmp: "tuple[int, str]"
+    way: "outbound.Way | None"
 
 
 def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
     """A failure is kept, for whoever asks for the box."""
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        _let_go_of_all_but(kept)
+        _let_go_of_all_but({kept, blank.way.outside.fileno()} if blank.way else {kept})
         blank.group.enter()
         namespaces.settle(rootless=blank.rootless)
         with step("take a session keyring of its own"):
             syscalls.join_new_session_keyring()
         root.lay(blank.template, blank.template.identity(blank.user.uid, blank.user.gid))
-        return Prepared(*network.listen(), _tmp_in_advance(blank))
+        return Prepared(*network.listen(), _tmp_in_advance(blank), blank.way.lay() if blank.way else None)
     except Exception as error:  # noqa: BLE001  it is reported by `_become`
         return error
 
@@ -77,6 +93,7 @@ def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, con
         _tmp(blank.template, made.tmp, (request.tmp_bytes, request.tmp_image))
         with step(f"set the host name {request.hostname!r}"):
             socket.sethostname(request.hostname)
+        _open_or_close(made.way, wanted=request.network)
         root.enter(blank.template)
         credentials.restrict_init()
         init = Init(control, programs.Allowance(blank.user, request.open_files, request.processes))
@@ -107,16 +124,25 @@ def _tmp(template: Template, there: "tuple[int, str]", wanted: "tuple[int, str]"
     root.mount_tmp(template, *wanted)
 
 
+def _open_or_close(way: "outbound.Way | None", *, wanted: bool) -> None:
+    if wanted and way is None:
+        raise StepFailed("open the box's way out", "this server has none to give")
+    if way is not None:
+        with way.inside:
+            if wanted:
+                way.open()
+
+
 def _report(control: socket.socket, reason: str) -> None:
     with suppress(OSError):  # the server may be gone; the end of this process says as much
         protocol.send(control, {"op": "failed", "reason": reason})
 
 
-def _let_go_of_all_but(kept: int) -> None:
+def _let_go_of_all_but(kept: "set[int]") -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard, inheritable=False)
-    close_all_but({0, 1, 2, kept})
+    close_all_but({0, 1, 2} | kept)
 
 
 class Init:

@@ -1,4 +1,4 @@
-"""Links, addresses and routes of rtnetlink(7), as messages; and the names and numbers that boxes' links have."""
+"""Links, addresses and routes of the network namespace that a netlink socket belongs to (rtnetlink(7))."""
 
 import socket
 import struct
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .netlink import ACK, CREATE, EXCL, REQUEST, ROUTE, Message, Netlink, attribute, attributes, nested, text
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
-_NEWADDR, _GETADDR = 20, 22
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _GETROUTE = 24, 26
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_IFALIAS = 1, 3, 18, 19, 20
 _INFO_KIND, _INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
@@ -16,9 +16,6 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _IFF_UP = 1
 _NEW = REQUEST | ACK | CREATE | EXCL
 _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_GLOBAL, _UNICAST = 254, 4, 0, 1
-
-# What begins the names of all links of all Pastures of a machine.
-FAMILY = "pst"
 
 
 @dataclass(frozen=True)
@@ -35,16 +32,17 @@ def veth(name: str, peer: str, peer_pid: int) -> Message:
     return Message(_NEWLINK, _NEW, _ifinfo(flags=_IFF_UP) + text(_IFLA_IFNAME, name) + kind)
 
 
-def dummy(name: str, alias: str) -> Message:
-    kind = nested(_IFLA_LINKINFO, text(_INFO_KIND, "dummy"))
-    return Message(_NEWLINK, _NEW, _ifinfo() + text(_IFLA_IFNAME, name) + kind + text(_IFLA_IFALIAS, alias))
+def bridge(name: str) -> Message:
+    kind = nested(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"))
+    return Message(_NEWLINK, _NEW, _ifinfo() + text(_IFLA_IFNAME, name) + kind)
 
 
 def up(index: int) -> Message:
     return Message(_NEWLINK, REQUEST | ACK, _ifinfo(index, _IFF_UP))
 
 
-def rename_alias(index: int, alias: str) -> Message:
+def note(index: int, alias: str) -> Message:
+    """Let a link say something to whoever lists the links later."""
     return Message(_NEWLINK, REQUEST | ACK, _ifinfo(index) + text(_IFLA_IFALIAS, alias))
 
 
@@ -54,9 +52,17 @@ def remove(index: int) -> Message:
 
 def address(index: int, local: str, peer: str = "", bits: int = 32) -> Message:
     """With its route: to `peer`, or to the network of `bits`."""
+    return Message(_NEWADDR, _NEW, _ifaddr(index, local, peer, bits))
+
+
+def no_address(index: int, local: str, peer: str = "", bits: int = 32) -> Message:
+    return Message(_DELADDR, REQUEST | ACK, _ifaddr(index, local, peer, bits))
+
+
+def _ifaddr(index: int, local: str, peer: str, bits: int) -> bytes:
     head = struct.pack("=BBBBI", socket.AF_INET, bits, 0, _SCOPE_GLOBAL, index)
     ends = attribute(_IFA_LOCAL, socket.inet_aton(local)) + attribute(_IFA_ADDRESS, socket.inet_aton(peer or local))
-    return Message(_NEWADDR, _NEW, head + ends)
+    return head + ends
 
 
 def default_route(index: int, gateway: str) -> Message:
@@ -66,12 +72,12 @@ def default_route(index: int, gateway: str) -> Message:
 
 
 def links(netlink: Netlink) -> "list[Link]":
-    found = []
-    for body in netlink.dump(_GETLINK, _ifinfo()):
-        values = attributes(body[16:])
-        (index,) = struct.unpack_from("=i", body, 4)
-        found.append(Link(index, _string(values, _IFLA_IFNAME), _string(values, _IFLA_IFALIAS)))
-    return found
+    return [_link(body) for body in netlink.dump(_GETLINK, _ifinfo())]
+
+
+def link(netlink: Netlink, name: str) -> Link:
+    """Raises OSError ENODEV where there is none of that name."""
+    return _link(netlink.ask(_GETLINK, _ifinfo() + text(_IFLA_IFNAME, name)))
 
 
 def addresses(netlink: Netlink) -> "list[tuple[int, str, int]]":
@@ -99,6 +105,12 @@ def routes(netlink: Netlink) -> "list[tuple[int, str, int]]":
 def open_here() -> Netlink:
     """For links of the network namespace that the caller is in now."""
     return Netlink(ROUTE)
+
+
+def _link(body: bytes) -> Link:
+    values = attributes(body[16:])
+    (index,) = struct.unpack_from("=i", body, 4)
+    return Link(index, _string(values, _IFLA_IFNAME), _string(values, _IFLA_IFALIAS))
 
 
 def _ifinfo(index: int = 0, flags: int = 0) -> bytes:

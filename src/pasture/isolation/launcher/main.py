@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from . import cgroups, init, limits, namespaces, protocol, seccomp, signals
+from . import cgroups, disk, init, limits, links, namespaces, outbound, protocol, seccomp, signals
 from .descriptors import close_all_but
 from .failure import StepFailed
 from .protocol import BoxRequest, Message
@@ -38,22 +38,34 @@ class Running:
 class Launcher:
     """Mutable state: one blank box in stock, the boxes that live, the groups that the server has not yet removed."""
 
-    def __init__(self, channel: socket.socket, directory: str, owner: str, hierarchy: cgroups.Hierarchy) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        directory: str,
+        owner: str,
+        hierarchy: cgroups.Hierarchy,
+        trial: str,
+        network: "outbound.Outbound | None",
+    ) -> None:
         self._channel = channel
         self._hierarchy = hierarchy
+        self._network = network
+        self._numbers = outbound.Numbers(network.count if network else 0)
         self._rootless = namespaces.separate()
         self._users = namespaces.Users(owner, rootless=self._rootless)
-        self._template = Template(directory)
+        self._template = Template(directory, network.resolvers if network else ())
         self._template.build()
         seccomp.prepare()
         self._number = 0
+        self._tmp = (0, "")
+        self._trial = disk.try_out(trial, self._template.box_root) if trial else ""
         self._blank: Running | None = None
-        self._living: dict[int, namespaces.User] = {}
+        self._living: dict[int, tuple[namespaces.User, int]] = {}
         self._groups: dict[int, cgroups.Group] = {}
         self._ends = signals.ChildrenEnd()
 
     def serve(self) -> None:
-        protocol.send(self._channel, {"op": "hello"})
+        protocol.send(self._channel, {"op": "hello", "trial": self._trial})
         # What exists now is shared with every box; the collector would copy it by touching it.
         gc.collect()
         gc.freeze()
@@ -95,6 +107,7 @@ class Launcher:
 
     def _create(self, serial: int, request: BoxRequest, control: int) -> None:
         try:
+            self._tmp = (request.tmp_bytes, request.tmp_image)
             box, self._blank = self._blank or self._clone(), None
             # One more than programs may be: the box's init is in the group as well.
             box.group.limit(cgroups.Limits(request.memory_bytes, request.cpus, request.processes + 1))
@@ -117,22 +130,29 @@ class Launcher:
         group.make()
         user = self._users.take()
         self._template.identity(user.uid, user.gid)
+        number = self._numbers.take() if self._network else 0
+        # Made here it is a socket of the server's network for good, in the box's init too.
+        outside = links.open_here() if self._network else None
         orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         directory = group.descriptor()
         try:
             pid, pidfd = namespaces.clone_box(rootless=self._rootless, cgroup=directory)
             if pid == 0:
-                init.run(init.Blank(self._template, group, user, self._rootless), theirs)
+                way = init.Way(self._network, number, outside) if self._network and outside else None
+                init.run(init.Blank(self._template, group, user, self._rootless, self._tmp, way), theirs)
         except StepFailed:
             orders.close()
             self._users.give_back(user)
+            self._numbers.give_back(number)
             group.remove()
             raise
         finally:
             theirs.close()
+            if outside is not None:
+                outside.close()
             if directory is not None:
                 os.close(directory)
-        self._living[pid] = user
+        self._living[pid] = user, number
         self._groups[pid] = group
         return Running(pid, pidfd, group, user, orders)
 
@@ -142,15 +162,21 @@ class Launcher:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            self._users.give_back(self._living.pop(pid))
+            user, number = self._living.pop(pid)
+            self._users.give_back(user)
+            self._numbers.give_back(number)
             if self._blank is not None and self._blank.pid == pid:
                 self._blank.close()
                 self._groups.pop(pid).remove()
                 self._blank = None
 
 
-def main(descriptor: int, directory: str, owner: str, groups: str) -> None:
-    """`descriptor`: the channel to the server; `directory`: one to mount on; `groups`: a hierarchy's message."""
+def main(descriptor: int, directory: str, owner: str, groups: str, trial: str, network: str) -> None:
+    """`descriptor`: the channel to the server; `directory`: one to mount on; `groups`: a hierarchy's message.
+
+    `trial`: an image to find out with whether a /tmp can be on disk here; none, when nobody wants to know.
+    `network`: the members of an `Outbound`, or null.
+    """
     close_all_but({0, 1, 2, descriptor})
     channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
@@ -159,7 +185,8 @@ def main(descriptor: int, directory: str, owner: str, groups: str) -> None:
     # Everything is imported. From here on nothing is: in a box these paths would be what the box shows there.
     sys.path.clear()
     try:
-        launcher = Launcher(channel, directory, owner, limits.hierarchy(json.loads(groups)))
+        way = outbound.Outbound(**members) if (members := json.loads(network)) else None
+        launcher = Launcher(channel, directory, owner, limits.hierarchy(json.loads(groups)), trial, way)
     except StepFailed as error:
         protocol.send(channel, {"op": "failed", "reason": str(error)})
         return

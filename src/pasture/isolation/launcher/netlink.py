@@ -4,6 +4,7 @@ Written here because the launcher has nothing but the standard library, and beca
 rule set of nf_tables must be one transaction.
 """
 
+import contextlib
 import os
 import socket
 import struct
@@ -56,14 +57,18 @@ def attributes(data: bytes) -> "dict[int, bytes]":
 
 
 class Netlink:
-    """A socket that belongs to the network namespace it was made in, whoever uses it later."""
+    """One conversation: a request, then its answers. Blocks, for as long as the kernel takes.
+
+    A socket that belongs to the network namespace it was made in, whoever uses it later.
+    """
 
     def __init__(self, protocol: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.settimeout(_SECONDS)
         self._serial = 0
+        self._unread: list[int] = []
 
-    def __enter__(self) -> "Netlink":
+    def __enter__(self) -> "Netlink":  # noqa: PYI034  typing.Self is too new for the launcher
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,46 +82,75 @@ class Netlink:
 
     def request(self, *messages: Message) -> None:
         """All of them in one datagram. Raises the OSError of the first that is refused; those after it may be done."""
-        sent = [self._pack(message) for message in messages]
-        self._socket.send(b"".join(data for _, data in sent))
-        owed = {serial for (serial, _), message in zip(sent, messages, strict=True) if message.flags & ACK}
-        refused = 0
-        ours = {serial for serial, _ in sent}
-        while owed:
-            for kind, serial, payload in self._receive():
-                if kind == _ERROR and serial in ours:
-                    owed.discard(serial)
-                    (code,) = struct.unpack_from("=i", payload)
-                    refused = refused or -code
-                    if code and len(messages) > 1 and not messages[0].flags & ACK:
-                        owed.clear()  # a transaction that was refused as a whole
+        self._socket.send(b"".join(self._pack(message) for message in messages))
+        wanted = sum(bool(message.flags & ACK) for message in messages)
+        refused = [code for _ in range(wanted) if (code := self._acknowledged())]
         if refused:
-            raise OSError(refused, os.strerror(refused))
+            raise _refusal(refused[0])
+
+    def transact(self, *messages: Message) -> None:
+        """All of them or none, as nfnetlink does what stands between a begin and an end. Raises OSError."""
+        data = [self._pack(message) for message in messages]
+        self._socket.send(b"".join(data))
+        # Whatever is refused is said once at least, the first first; what is well is said of those that ask for it.
+        for _ in range(sum(bool(message.flags & ACK) for message in messages)):
+            if code := self._acknowledged():
+                self._drain()
+                raise _refusal(code)
+
+    def ask(self, kind: int, body: bytes) -> bytes:
+        """The body of the one answer."""
+        self._socket.send(self._pack(Message(kind, REQUEST, body)))
+        ((answer, payload),) = self._receive()
+        if answer == _ERROR:
+            raise _refusal(_code(payload))
+        return payload
 
     def dump(self, kind: int, body: bytes) -> "list[bytes]":
         """The bodies of all answers."""
-        serial, data = self._pack(Message(kind, REQUEST | _DUMP, body))
-        self._socket.send(data)
-        bodies = []
+        self._socket.send(self._pack(Message(kind, REQUEST | _DUMP, body)))
+        bodies: list[bytes] = []
         while True:
-            for answer, answered, payload in self._receive():
-                if answered != serial:
-                    continue
+            for answer, payload in self._receive():
                 if answer == _DONE:
                     return bodies
                 if answer == _ERROR:
-                    (code,) = struct.unpack_from("=i", payload)
-                    raise OSError(-code, os.strerror(-code))
+                    raise _refusal(_code(payload))
                 bodies.append(payload)
 
-    def _pack(self, message: Message) -> "tuple[int, bytes]":
+    def _acknowledged(self) -> int:
+        """The error of the next acknowledgement, 0 when there is none."""
+        if not self._unread:
+            self._unread = [_code(payload) for kind, payload in self._receive() if kind == _ERROR]
+        return self._unread.pop(0)
+
+    def _drain(self) -> None:
+        """What a refused transaction says beyond its first error."""
+        self._unread.clear()
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.recv(_RECEIVED)
+        self._socket.settimeout(_SECONDS)
+
+    def _pack(self, message: Message) -> bytes:
         self._serial += 1
         header = _HEADER.pack(_HEADER.size + len(message.body), message.kind, message.flags, self._serial, 0)
-        return self._serial, header + message.body
+        return header + message.body
 
-    def _receive(self) -> "Iterator[tuple[int, int, bytes]]":
+    def _receive(self) -> "Iterator[tuple[int, bytes]]":
+        """(kind, body) of each message of the next datagram."""
         data = self._socket.recv(_RECEIVED)
         while len(data) >= _HEADER.size:
-            size, kind, _, serial, _ = _HEADER.unpack_from(data)
-            yield kind, serial, data[_HEADER.size : size]
+            size, kind, _, _, _ = _HEADER.unpack_from(data)
+            yield kind, data[_HEADER.size : size]
             data = data[size + 3 & ~3 :]
+
+
+def _code(payload: bytes) -> int:
+    (code,) = struct.unpack_from("=i", payload)
+    return -int(code)
+
+
+def _refusal(code: int) -> OSError:
+    return OSError(code, os.strerror(code))

@@ -34,6 +34,9 @@ class BoxRequest:
     open_files: int
     processes: int
     hostname: str
+    network: bool = False
+    # For a /tmp on disk; without one it is memory.
+    tmp_image: str = ""
 
 
 @dataclass(frozen=True)

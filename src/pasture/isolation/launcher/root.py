@@ -6,17 +6,20 @@
 import os
 from pathlib import Path
 
-from . import syscalls
+from . import disk, syscalls
 from .failure import StepFailed, step
 from .plan import BadMount, Bind, plan
 from .template import Template
 
 _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+_TMP = "/tmp"  # noqa: S108  the box's own
 # As ext4 has it where files are small: a full /tmp costs the kernel no more than its pages again.
 _BYTES_PER_INODE = 4096
 _DIRECTORIES = ("proc", "tmp", "var", "var/task", "var/runtime", "var/lang", "opt", "mnt", "run", "home", "root")
 # As runc masks them. What only root may open needs no mask: no program is root.
-_PROC_FILES = ("kcore", "keys", "kallsyms", "kmsg", "latency_stats", "sched_debug", "timer_list")
+_PROC_FILES = (
+    "interrupts", "kcore", "keys", "kallsyms", "kmsg", "latency_stats", "sched_debug", "timer_list", "timer_stats",
+)  # fmt: skip
 _PROC_DIRECTORIES = ("acpi", "asound", "scsi")
 _PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
@@ -33,10 +36,25 @@ def lay(template: Template, identity: "tuple[str, str]") -> None:
     _proc(template, root)
 
 
-def furnish(template: Template, mounts: "list[tuple[str, str]]", tmp_bytes: int) -> None:
-    """What this box has: its mounts, its /tmp."""
+def furnish(template: Template, mounts: "list[tuple[str, str]]") -> None:
+    """What this box has: its mounts."""
     _own(mounts, template, template.box_root)
-    _tmp(template.box_root, tmp_bytes)
+
+
+def mount_tmp(template: Template, size: int, image: str) -> None:
+    """On disk when there is an image, which has that size; else memory."""
+    target = template.box_root + _TMP
+    with step(f"mount /tmp of the box with {size} bytes"):
+        if image:
+            disk.mount(image, target)
+        else:
+            _mount_memory(target, size)
+
+
+def unmount_tmp(template: Template) -> None:
+    """One that was mounted in the hope of another order."""
+    with step("unmount /tmp of the box"):
+        syscalls.unmount(template.box_root + _TMP, syscalls.MNT_DETACH)
 
 
 def enter(template: Template) -> None:
@@ -91,12 +109,10 @@ def _bind(source: str, target: str) -> None:
     syscalls.mount_attributes(target, _READ_ONLY, recursive=True)
 
 
-def _tmp(root: str, size: int) -> None:
-    with step(f"mount /tmp of the box with {size} bytes"):
-        target, flags = f"{root}/tmp", syscalls.MS_NOSUID | syscalls.MS_NODEV  # noqa: S108  the box's own
-        syscalls.mount(
-            "tmp", target, "tmpfs", flags, f"mode=1777,size={size},nr_inodes={size // _BYTES_PER_INODE + 1024}"
-        )
+def _mount_memory(target: str, size: int) -> None:
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    options = f"mode=1777,size={size},nr_inodes={size // _BYTES_PER_INODE + 1024}"
+    syscalls.mount("tmp", target, "tmpfs", flags, options)
 
 
 def _proc(template: Template, root: str) -> None:

@@ -27,7 +27,6 @@ _ETC_BOUND = ("ssl/certs", "pki/tls", "pki/ca-trust", "ca-certificates", "altern
 _ETC = {
     "hosts": "127.0.0.1 localhost\n169.254.100.1 sandbox.localdomain sandbox\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "resolv.conf": "",
     "hostname": "localhost\n",
     "passwd": "",
     "group": "",
@@ -37,8 +36,9 @@ _ETC = {
 class Template:
     """`system`: what a box's root has at its top of `directory`; `links`: the symbolic links there."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, resolvers: "tuple[str, ...]" = ()) -> None:
         self.directory = directory
+        self._resolvers = resolvers
         self.box_root = os.path.join(directory, "box")
         self.empty = os.path.join(directory, "empty")
         self.system = ["etc", "dev"]
@@ -88,6 +88,7 @@ class Template:
         os.makedirs(os.path.join(etc, "ssl"))
         for name, text in _ETC.items():
             Path(etc, name).write_text(text)
+        Path(etc, "resolv.conf").write_text("".join(f"nameserver {address}\n" for address in self._resolvers))
         for name in _ETC_COPIED:
             _copy(os.path.join("/etc", name), os.path.join(etc, name))
         os.symlink("/usr/share/zoneinfo/UTC", os.path.join(etc, "localtime"))
