@@ -47,3 +47,15 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  there is no event
             await asyncio.sleep(0.002)
+
+
+def attached(directory: Path) -> list[str]:
+    """Loop devices of files below the directory."""
+    found = []
+    for name in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            if name.read_text().startswith(str(directory)):
+                found.append(name.parts[3])
+        except FileNotFoundError:
+            continue
+    return found

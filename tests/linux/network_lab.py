@@ -138,7 +138,7 @@ def _internet() -> None:
         here.request(links.up(1), links.address(index, _ROUTER, bits=24), links.up(index))
         here.request(*(links.address(1, address) for address in (INTERNET, ELSEWHERE, METADATA)))
         # No way back to the boxes' own addresses: who is greeted as 203.0.113.1 was translated.
-    with greeting(), socketserver.ThreadingUDPServer(("0.0.0.0", PORT), _Udp) as udp:
+    with greeting(), socketserver.ThreadingUDPServer((INTERNET, PORT), _Udp) as udp:
         print("serving", flush=True)  # noqa: T201  to the test
         udp.serve_forever()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from contracts.isolation_programs import box, program, shell
-from linux.box_fixtures import OWNER, opened, skip_without_namespaces, until
+from linux.box_fixtures import OWNER, attached, opened, skip_without_namespaces, until
 from pasture.isolation.launcher import limits
 from pasture.isolation.spec import Exit, Isolation, Process, Sandbox
 
@@ -100,6 +100,7 @@ async def test_when_the_server_is_killed_launcher_and_boxes_go_and_the_next_star
     pids = server.pids
     server.kill()
     await until(lambda: all(is_gone(pid) for pid in pids))
+    await until(lambda: attached(tmp_path) == [])
     async with opened(tmp_path):
         pass
     assert groups() == set()
@@ -110,6 +111,7 @@ async def test_when_server_and_launcher_are_killed_the_next_start_clears_up(tmp_
     os.kill(server.launcher, signal.SIGKILL)
     server.kill()
     await until(lambda: all(is_gone(pid) for pid in server.pids))
+    await until(lambda: attached(tmp_path) == [])
     assert groups() or not limits.find(OWNER).roots
     async with opened(tmp_path) as isolation:
         # The new launcher's own blank box, at most.

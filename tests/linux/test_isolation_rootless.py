@@ -55,7 +55,9 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.parametrize("suite", ["contracts/test_isolation.py", "linux/test_isolation_inside.py"])
+@pytest.mark.parametrize(
+    "suite", ["contracts/test_isolation.py", "linux/test_isolation_inside.py", "linux/test_isolation_syscalls.py"]
+)
 def test_as_an_ordinary_user_the_suite_passes(suite: str, directory: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("these suites run as an ordinary user already")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.isolation_programs import MIB, box, python, shell
-from linux.box_fixtures import opened, skip_without_namespaces, until
+from linux.box_fixtures import attached, opened, skip_without_namespaces, until
 from pasture.isolation.spec import Exit, Isolation, Sandbox, SandboxError
 from pasture.isolation.tmp_images import TmpImages
 
@@ -19,18 +19,6 @@ async def isolation(tmp_path: Path) -> AsyncIterator[Isolation]:
         if missing := [warning for warning in kind.warnings if "/tmp" in warning]:
             pytest.skip(missing[0])
         yield kind
-
-
-def attached(directory: Path) -> list[str]:
-    """Loop devices of files below the directory."""
-    found = []
-    for name in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            if name.read_text().startswith(str(directory)):
-                found.append(name.parts[3])
-        except FileNotFoundError:
-            continue
-    return found
 
 
 async def size_of_tmp(sandbox: Sandbox) -> int:

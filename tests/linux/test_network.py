@@ -4,11 +4,13 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -197,14 +199,7 @@ async def test_forwarding_is_off_again_when_the_last_server_goes_whoever_turned_
 
 async def test_when_the_server_is_killed_the_next_start_clears_up(tmp_path: Path) -> None:
     before = network_lab.everything()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    server = subprocess.Popen(
-        [sys.executable, __file__, str(tmp_path), OWNER], stdout=subprocess.PIPE, env=environment, text=True
-    )
-    assert server.stdout is not None
-    server.stdout.readline()
-    server.kill()
-    server.communicate()
+    serve_and_be_killed(tmp_path)
     assert any(name.startswith("pst") for name in network_lab.link_names())
     async with opened(tmp_path) as isolation:
         assert await said(await networked(isolation), CONNECT, INTERNET) == f"hello {HOST}"
@@ -215,8 +210,7 @@ async def test_when_the_server_is_killed_the_next_start_clears_up(tmp_path: Path
 async def test_when_the_launcher_is_killed_the_next_boxes_have_a_way_out(tmp_path: Path) -> None:
     async with opened(tmp_path) as isolation:
         first = await networked(isolation)
-        (launcher,) = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()[-1:]
-        os.kill(int(launcher), signal.SIGKILL)
+        os.kill(launcher_pid(), signal.SIGKILL)
         await until(lambda: not first.is_alive)
         assert await said(await networked(isolation, "two"), CONNECT, INTERNET) == f"hello {HOST}"
 
@@ -235,6 +229,32 @@ async def test_flushing_the_rule_set_of_the_host_opens_nothing(tmp_path: Path) -
             assert await said(sandbox, CONNECT, INTERNET) == f"hello {HOST}"
 
 
+def redirect(address: str, to: str) -> None:
+    """As a container engine's published ports do."""
+    target = nft._expression("immediate", nft._number(1, 1), nft._data(2, socket.inet_aton(to)))
+    redirected = nft._expression("nat", nft._number(1, 1), nft._number(2, 2), nft._number(3, 1))
+    with Netlink(NETFILTER) as rules:
+        rules.transact(
+            *nft.transaction(
+                nft.table("engine"),
+                nft.chain("engine", "published", nft.PREROUTING, -100, "nat"),
+                nft.rule("engine", "published", nft.to_network(IPv4Network(address)), target + redirected),
+            )
+        )
+
+
+async def test_the_hosts_own_redirections_lead_neither_from_it_nor_to_metadata(tmp_path: Path) -> None:
+    redirect(HOST, to=INTERNET)
+    redirect(ELSEWHERE, to=METADATA)
+    async with opened(tmp_path, replace(NAT, allow_host=True)) as isolation:
+        sandbox = await networked(isolation)
+        # It does redirect, for those that may reach the host.
+        assert await said(sandbox, CONNECT, HOST) == f"hello {HOST}"
+        assert await said(sandbox, CONNECT, ELSEWHERE) == "refused"
+    async with opened(tmp_path) as isolation:
+        assert await said(await networked(isolation), CONNECT, HOST) == "refused"
+
+
 async def test_a_range_that_is_in_use_is_refused_when_nat_is_asked_for_by_name(tmp_path: Path) -> None:
     isolation = open_kind(
         "namespaces", run_directory=tmp_path, owner=OWNER, network=replace(NAT, range="203.0.112.0/20")
@@ -251,6 +271,23 @@ async def test_a_range_that_is_in_use_is_refused_when_nat_is_asked_for_by_name(t
 def tables() -> list[str]:
     with Netlink(NETFILTER) as rules:
         return [name for name in nft.tables(rules) if name.startswith("pasture_")]
+
+
+def launcher_pid() -> int:
+    """The Internet is the other child."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return next(int(pid) for pid in children if b"launcher" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def serve_and_be_killed(directory: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    server = subprocess.Popen(
+        [sys.executable, __file__, str(directory), OWNER], stdout=subprocess.PIPE, env=environment, text=True
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == "serving\n"
+    server.kill()
+    server.communicate()
 
 
 async def _serve(directory: Path, owner: str) -> None:

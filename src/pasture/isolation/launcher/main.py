@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from . import cgroups, disk, init, limits, links, namespaces, outbound, protocol, seccomp, signals
 from .descriptors import close_all_but
-from .failure import StepFailed
+from .failure import StepFailed, step
 from .protocol import BoxRequest, Message
 from .template import Template
 
@@ -130,31 +130,39 @@ class Launcher:
         group.make()
         user = self._users.take()
         self._template.identity(user.uid, user.gid)
-        number = self._numbers.take() if self._network else 0
-        # Made here it is a socket of the server's network for good, in the box's init too.
-        outside = links.open_here() if self._network else None
         orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         directory = group.descriptor()
+        way = None
         try:
+            way = self._way(self._network) if self._network else None
             pid, pidfd = namespaces.clone_box(rootless=self._rootless, cgroup=directory)
             if pid == 0:
-                way = init.Way(self._network, number, outside) if self._network and outside else None
                 init.run(init.Blank(self._template, group, user, self._rootless, self._tmp, way), theirs)
         except StepFailed:
             orders.close()
             self._users.give_back(user)
-            self._numbers.give_back(number)
+            self._numbers.give_back(way.number if way else 0)
             group.remove()
             raise
         finally:
             theirs.close()
-            if outside is not None:
-                outside.close()
+            if way is not None:
+                way.outside.close()
             if directory is not None:
                 os.close(directory)
-        self._living[pid] = user, number
+        self._living[pid] = user, way.number if way else 0
         self._groups[pid] = group
         return Running(pid, pidfd, group, user, orders)
+
+    def _way(self, network: outbound.Outbound) -> init.Way:
+        number = self._numbers.take()
+        try:
+            with step("open a netlink socket"):
+                # Made here it is a socket of the server's network for good, in the box's init too.
+                return init.Way(network, number, links.open_here())
+        except StepFailed:
+            self._numbers.give_back(number)
+            raise
 
     def _reap(self) -> None:
         self._ends.clear()

@@ -49,6 +49,7 @@ class Numbers:
                 return self._last
 
     def give_back(self, number: int) -> None:
+        """0 is no number, and may be given back as well."""
         self._taken.discard(number)
 
 

@@ -58,6 +58,7 @@ class Network:
         try:
             self.outbound = await asyncio.to_thread(nat.open)
         except OSError as error:
-            return error.strerror if error.errno == errno.EADDRINUSE else f"nf_tables, or a link: {error.strerror}"
+            reason = error.strerror or str(error)
+            return reason if error.errno == errno.EADDRINUSE else f"nf_tables, or a link, is refused: {reason}"
         self._nat = nat
         return ""
