@@ -50,7 +50,8 @@ def is_gone(pid: int) -> bool:
 
 
 def launcher_pid() -> int:
-    (pid,) = children(os.getpid())
+    """This process may have other children: servers that other tests have started."""
+    (pid,) = (pid for pid in children(os.getpid()) if b"launcher.main" in Path(f"/proc/{pid}/cmdline").read_bytes())
     return pid
 
 

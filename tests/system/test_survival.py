@@ -210,3 +210,17 @@ def children_of(pid: int) -> list[int]:
 def descendants_of(pid: int) -> list[int]:
     children = children_of(pid)
     return children + [below for child in children for below in descendants_of(child)]
+
+
+def test_an_environment_that_is_old_is_replaced_however_busy_it_is(tmp_path: Path) -> None:
+    config = tmp_path / "pasture.toml"
+    config.write_text("age_seconds = 0.3\n")
+    server = Server(tmp_path / "data", "--config", str(config)).start()
+    try:
+        name = server.deploy(
+            "aged", "import uuid\nme = str(uuid.uuid4())\ndef handler(event, context):\n    return me\n"
+        )
+        first = server.invoke(name).payload
+        assert until(lambda: server.invoke(name).payload != first)
+    finally:
+        assert server.stop() == 0

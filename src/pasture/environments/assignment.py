@@ -128,6 +128,7 @@ class Assignment:
         known = self._environments[environment]
         if known.state is _Is.BUSY:
             self._answered.setdefault(known.key, set()).add(environment)
+            self._note(known.key)
 
     def impatient(self, key: str) -> list[Step]:
         """Those that had answered took longer than a moment: nobody waits for them alone any more."""

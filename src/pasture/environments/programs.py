@@ -1,7 +1,8 @@
 """One life of an environment's programs: the runtime and its extensions, the APIs they talk to, and what they say."""
 
 import asyncio
-import signal
+import signal as signals
+from collections import deque
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ class Programs:
         self._sandbox = sandbox
         self._journal = journal
         self._clock = clock
-        self._signals: asyncio.Queue[AnySignal] = asyncio.Queue()
+        self._heard: deque[AnySignal] = deque()
+        self._listener: asyncio.Future[None] | None = None
         self._tasks = Tasks(f"programs of {sandbox.id}")
         self._capture = Capture(journal)
         self._captures: list[Capture | ExtensionCapture] = [self._capture]
@@ -69,8 +71,8 @@ class Programs:
         """Whether any program has ended: whatever it was, the others cannot go on without it."""
         version = plan.version
         facts = FunctionFacts(version.name, version.version, version.handler, version.scope.account)
-        self.api = RuntimeApi(self._signals.put_nowait, limits.payload_bytes)
-        self.extensions = ExtensionsApi(self._signals.put_nowait, facts)
+        self.api = RuntimeApi(self._hear, limits.payload_bytes)
+        self.extensions = ExtensionsApi(self._hear, facts)
         self._metadata = Metadata(plan.metadata_token, version.scope.region) if plan.metadata_token else None
         self.telemetry = Telemetry(
             self.extensions.identify, sandbox.connect, clock, announce=journal.platform, json=journal.is_json
@@ -128,13 +130,21 @@ class Programs:
 
     async def next_signal(self, deadline: float) -> AnySignal | None:
         """What is heard of them next; None when nothing is before the deadline (the event loop's time)."""
-        if not self._signals.empty():
-            return self._signals.get_nowait()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await self._signals.get()
-        except TimeoutError:
-            return None
+        if not self._heard:
+            loop = asyncio.get_running_loop()
+            self._listener = loop.create_future()
+            timer = loop.call_at(deadline, _wake, self._listener)
+            try:
+                await self._listener
+            finally:
+                timer.cancel()
+                self._listener = None
+        return self._heard.popleft() if self._heard else None
+
+    def _hear(self, signal: AnySignal) -> None:
+        self._heard.append(signal)
+        if self._listener is not None:
+            _wake(self._listener)
 
     def give(self, invocation: Invocation, deadline_ms: int) -> None:
         """To the runtime, and at the same time to the extensions that want to know."""
@@ -177,14 +187,14 @@ class Programs:
         deadline = loop.time() + budget
         deadline_ms = int((self._clock.now() + budget) * 1000)
         if self._runtime is not None:
-            self._runtime.send_signal(signal.SIGTERM)
+            self._runtime.send_signal(signals.SIGTERM)
             await _ended([self._runtime], budget * _RUNTIMES_SHARE)
-            self._runtime.send_signal(signal.SIGKILL)
+            self._runtime.send_signal(signals.SIGKILL)
         await self.telemetry.flush(_LAST_TELEMETRY, patient=True)
         told = self.extensions.release_shutdown(reason, deadline_ms)
         for name, process in self._extensions.items():
             if name not in told:
-                process.send_signal(signal.SIGKILL)
+                process.send_signal(signals.SIGKILL)
         waited = [process for name, process in self._extensions.items() if name in told]
         await _ended(waited, deadline - loop.time())
 
@@ -197,13 +207,18 @@ class Programs:
     async def _await_runtime(self, process: Process) -> None:
         exit_ = await process.wait()
         self.has_exited = True
-        self._signals.put_nowait(Exited(exit_))
+        self._hear(Exited(exit_))
 
     async def _await_extension(self, process: Process) -> None:
         exit_ = await process.wait()
         self.has_exited = True
         self.extensions.exited(process.name)
-        self._signals.put_nowait(ExtensionExited(process.name, exit_))
+        self._hear(ExtensionExited(process.name, exit_))
+
+
+def _wake(listener: "asyncio.Future[None]") -> None:
+    if not listener.done():
+        listener.set_result(None)
 
 
 async def _ended(processes: list[Process], seconds: float) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -243,8 +244,19 @@ class Connection(asyncio.Protocol):
                 answer = self._failed(turn)
             if isinstance(answer, Response) and isinstance(answer.body, bytes):
                 self._served(close=self._send_whole(turn, answer))
+            elif isinstance(answer, asyncio.Future):
+                # What a poll waits for: no task need wait with it.
+                answer.add_done_callback(partial(self._polled, turn))
             else:
                 self._task = self._loop.create_task(self._serve_later(turn, answer))
+
+    def _polled(self, turn: _Turn, answer: "asyncio.Future[Response]") -> None:
+        """A future that the handler gave has come to its end; it is cancelled when nobody waits any more."""
+        if answer.cancelled() or answer.exception() is not None or not isinstance(answer.result().body, bytes):
+            self._task = self._loop.create_task(self._serve_later(turn, answer))
+            return
+        self._served(close=self._send_whole(turn, answer.result()))
+        self._serve_next()
 
     async def _serve_later(self, turn: _Turn, pending: Response | Awaitable[Response]) -> None:
         close = True
