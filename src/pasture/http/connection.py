@@ -57,6 +57,8 @@ class Connection(asyncio.Protocol):
         # What is being parsed.
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
+        self._method = self._target = ""
+        self._headers = Headers()
         self._head_bytes = 0
         self._in_head = True
         self._fruitless_bytes = 0
@@ -168,16 +170,19 @@ class Connection(asyncio.Protocol):
         self._fruitless_bytes = 0
         if self._discarding:
             return
+        self._method = self._parser.get_method().decode("ascii")
+        self._target = self._url.decode("latin-1")
+        headers = self._headers = Headers(self._fields)
         streams = self._limits.streams
-        if streams is not None and streams(self._target(), self._fields):
-            self._begin_stream(Headers(self._fields))
+        if streams is not None and streams(self._target, headers):
+            self._begin_stream(headers)
             return
-        self._body_limit = self._limits.body_bytes(self._method(), self._target())
-        length = next((value for name, value in self._fields if name.lower() == b"content-length"), b"0")
-        if not length.isdigit() or int(length) > self._body_limit:
-            self._refuse(self._limits.too_large(self._method(), self._target()))
+        self._body_limit = self._limits.body_bytes(self._method, self._target)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._body_limit:
+            self._refuse(self._limits.too_large(self._method, self._target))
             return
-        if any(name.lower() == b"expect" and value.lower() == b"100-continue" for name, value in self._fields):
+        if headers.get("expect", "").lower() == "100-continue":
             self._owes_continue = True
             self._continue()
         self._expect_within(self._limits.body_seconds)
@@ -192,7 +197,7 @@ class Connection(asyncio.Protocol):
             return
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit:
-            self._refuse(self._limits.too_large(self._method(), self._target()))
+            self._refuse(self._limits.too_large(self._method, self._target))
             return
         self._body.append(body)
         self._expect_within(self._limits.body_seconds)
@@ -207,7 +212,7 @@ class Connection(asyncio.Protocol):
             self._trailers = []
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        request = Request(self._method(), self._target(), Headers(self._fields), body, self._peer)
+        request = Request(self._method, self._target, self._headers, body, self._peer)
         self._begin_message()
         self._enqueue(request)
 
@@ -220,7 +225,7 @@ class Connection(asyncio.Protocol):
         """The request is handed over now, its body follows."""
         self._stream = BodyStream(self._pause_reading_of_body)
         self._trailers = []
-        self._enqueue(Request(self._method(), self._target(), headers, peer=self._peer, stream=self._stream))
+        self._enqueue(Request(self._method, self._target, headers, peer=self._peer, stream=self._stream))
         self._expect_within(self._limits.body_seconds)
 
     def _enqueue(self, request: Request) -> None:
@@ -389,12 +394,6 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     # Details...
-
-    def _method(self) -> str:
-        return self._parser.get_method().decode("ascii")
-
-    def _target(self) -> str:
-        return self._url.decode("latin-1")
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size

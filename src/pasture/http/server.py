@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pasture.http.connection import Connection
-from pasture.http.message import Request, Response
+from pasture.http.message import Headers, Request, Response
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class HttpLimits:
     too_large: Callable[[str, str], Response] = _too_large
     """What (method, target) is answered when its body passes that."""
     connections: int = 10_000
-    streams: Callable[[str, list[tuple[bytes, bytes]]], bool] | None = None
-    """Whether the body of (target, header fields) is handed over as it comes; `body_bytes` does not bound it then."""
+    streams: Callable[[str, Headers], bool] | None = None
+    """Whether the body of (target, headers) is handed over as it comes; `body_bytes` does not bound it then."""
 
 
 class HttpServer:

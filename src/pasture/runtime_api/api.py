@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink, Status
-from pasture.http.message import BodyStream, Request, Response
+from pasture.http.message import BodyStream, Headers, Request, Response
 from pasture.runtime_api.session import Poll, Refusal, Session
 from pasture.runtime_api.signals import Answered, InitFailed, Ready, Signal
 from pasture.runtime_api.streaming import TOO_LARGE, Collected, error_payload, pump
@@ -19,7 +19,6 @@ _INVOCATION = "/2018-06-01/runtime/invocation/"
 _NEXT = "/2018-06-01/runtime/invocation/next"
 _JSON = {"Content-Type": "application/json"}
 MODE_HEADER = "lambda-runtime-function-response-mode"
-_MODE = MODE_HEADER.encode()
 # RAPID normalises what a runtime claims (rapidcore, `fatalerror`).
 _KNOWN_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
@@ -140,11 +139,9 @@ class RuntimeApi:
         return _accepted()
 
 
-def streams(target: str, fields: list[tuple[bytes, bytes]]) -> bool:
+def streams(target: str, headers: Headers) -> bool:
     """Whether this call brings a response in streaming mode."""
-    return target.endswith("/response") and any(
-        name.lower() == _MODE and value.lower() == b"streaming" for name, value in fields
-    )
+    return target.endswith("/response") and headers.get(MODE_HEADER, "").lower() == "streaming"
 
 
 def error_response(status: int, error_type: str, message: str) -> Response:
