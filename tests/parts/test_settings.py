@@ -53,7 +53,10 @@ def test_limits_may_be_given_as_such() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("colour = 1", "sets colour, which is no setting. Known are: age_seconds, auth, data_dir, freeze_seconds, grace_seconds,"),
+        (
+            "colour = 1",
+            "sets colour, which is no setting. Known are: age_seconds, auth, data_dir, freeze_seconds, grace_seconds,",
+        ),
         ("[limits]\nspeed = 1", "sets limits.speed, which is no setting. Known are: async_payload_bytes,"),
         ('port = "x"', "sets port to 'x', which is not a whole number."),
         ("port = true", "sets port to True, which is not a whole number."),

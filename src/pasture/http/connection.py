@@ -13,6 +13,7 @@ import httptools
 
 from pasture.http.encoding import CONTINUE, LAST_CHUNK, chunk, encode_head, encode_whole
 from pasture.http.message import BodyStream, Headers, Request, Response
+from pasture.http.patience import Patience
 
 if TYPE_CHECKING:
     from pasture.http.server import Handler, HttpLimits
@@ -80,8 +81,7 @@ class Connection(asyncio.Protocol):
         self._half_closed = False
         self._finishing = False
         self._writable: asyncio.Future[None] | None = None
-        self._deadline: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience = Patience(self._lose_patience)
 
     def __repr__(self) -> str:
         state = "serving" if self._serving is not None else "idle"
@@ -96,12 +96,11 @@ class Connection(asyncio.Protocol):
         if not self._opened(self):
             self._transport.abort()
             return
-        self._expect_within(self._limits.idle_seconds)
+        self._patience.expect_within(self._limits.idle_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         self._on_closed(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._patience.close()
         self._waiting.clear()
         self.resume_writing()
         self._cut_stream()
@@ -114,7 +113,7 @@ class Connection(asyncio.Protocol):
             self._discard(len(data))
             return
         if not self._fruitless_bytes and self._in_head:
-            self._expect_within(self._limits.head_seconds)
+            self._patience.expect_within(self._limits.head_seconds)
         self._fruitless_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -185,7 +184,7 @@ class Connection(asyncio.Protocol):
         if headers.get("expect", "").lower() == "100-continue":
             self._owes_continue = True
             self._continue()
-        self._expect_within(self._limits.body_seconds)
+        self._patience.expect_within(self._limits.body_seconds)
 
     def on_body(self, body: bytes) -> None:
         if self._discarding:
@@ -193,14 +192,14 @@ class Connection(asyncio.Protocol):
         self._fruitless_bytes = 0
         if self._stream is not None:
             self._stream.feed(body)
-            self._expect_within(self._limits.body_seconds)
+            self._patience.expect_within(self._limits.body_seconds)
             return
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit:
             self._refuse(self._limits.too_large(self._method, self._target))
             return
         self._body.append(body)
-        self._expect_within(self._limits.body_seconds)
+        self._patience.expect_within(self._limits.body_seconds)
 
     def on_message_complete(self) -> None:
         if self._discarding:
@@ -219,14 +218,14 @@ class Connection(asyncio.Protocol):
     def _begin_message(self) -> None:
         self._url, self._fields, self._head_bytes, self._body, self._body_bytes = b"", [], 0, [], 0
         self._in_head, self._fruitless_bytes, self._owes_continue = True, 0, False
-        self._expect_within(None)
+        self._patience.expect_within(None)
 
     def _begin_stream(self, headers: Headers) -> None:
         """The request is handed over now, its body follows."""
         self._stream = BodyStream(self._pause_reading_of_body)
         self._trailers = []
         self._enqueue(Request(self._method, self._target, headers, peer=self._peer, stream=self._stream))
-        self._expect_within(self._limits.body_seconds)
+        self._patience.expect_within(self._limits.body_seconds)
 
     def _enqueue(self, request: Request) -> None:
         chunked = self._parser.get_http_version() != "1.0"
@@ -323,7 +322,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if not self._waiting and self._in_head and not self._fruitless_bytes:
-            self._expect_within(self._limits.idle_seconds)
+            self._patience.expect_within(self._limits.idle_seconds)
         if self._paused and len(self._waiting) < _PIPELINE:
             self._paused = False
             self._transport.resume_reading()
@@ -339,10 +338,10 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if pause:
-            self._expect_within(None)
+            self._patience.expect_within(None)
             self._transport.pause_reading()
         else:
-            self._expect_within(self._limits.body_seconds)
+            self._patience.expect_within(self._limits.body_seconds)
             self._transport.resume_reading()
 
     def _cut_stream(self) -> None:
@@ -380,13 +379,13 @@ class Connection(asyncio.Protocol):
         if self._serving is not None or self._waiting:
             # Answers go in order, and what is being served will take its time: cut here.
             self._finishing = True
-            self._expect_within(None)
+            self._patience.expect_within(None)
             return
         if not self._transport.is_closing():
             self._transport.write(encode_whole(answer, "POST", close=True))
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-        self._expect_within(_DISCARD_SECONDS)
+        self._patience.expect_within(_DISCARD_SECONDS)
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -403,26 +402,9 @@ class Connection(asyncio.Protocol):
         if size > self._limits.header_bytes:
             self._refuse(Response(431, {"Content-Type": "text/plain"}, b"The request's headers are too large.\n"))
 
-    def _expect_within(self, seconds: float | None) -> None:
-        """The client has so long for what it does next. One timer serves a connection: it looks again when it fires."""
-        if seconds is None:
-            self._deadline = None
-            return
-        self._deadline = self._loop.time() + seconds
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_deadline)
-        elif self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._look_at_deadline)
-
-    def _look_at_deadline(self) -> None:
-        self._timer = None
-        if self._deadline is None or self._transport.is_closing():
-            return
-        if self._loop.time() >= self._deadline:
+    def _lose_patience(self) -> None:
+        if not self._transport.is_closing():
             self._transport.abort() if self._discarding else self._transport.close()
-        else:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_deadline)
 
 
 def _closing(body: AsyncIterator[bytes]) -> AbstractAsyncContextManager[object]:
