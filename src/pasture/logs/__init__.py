@@ -1,9 +1,9 @@
-"""What functions print: captured, kept, and read back.
+"""What functions print and what the platform says: captured, kept, and read back.
 
-- `report`: what START, END, REPORT and their kin say (pure).
-- `framing`: the telemetry frames of the runtime clients; `lines`: plain streams cut into records; `tail`: their end.
-- `intake`: the writers of the whole server and the one task that stores for them.
-- `store`: groups, streams and events in their own SQLite file; `reading` and `sweeping`: its larger queries.
-- `service`: what CloudWatch Logs does over it; `rules` and `names`: what it accepts and calls things (pure).
-- `patterns`: the filter patterns of CloudWatch Logs, with those of JSON and fields, and `expressions` (pure).
+- `platform`: the platform's events; `platform_rendering`: each as text, as JSON, as telemetry; `report`: the text lines;
+  `levels`: which of them pass (all pure).
+- `framing`: the telemetry frames of the runtime clients; `lines`: plain streams cut into records; `tail`: the last 4 KB.
+- `store`, `reading`, `sweeping`: groups, streams and events in their own SQLite file; `intake`: on their way there.
+- `service`, `rules`, `names`: the rules of CloudWatch Logs over it.
+- `patterns` and what it is made of: the filter patterns of CloudWatch Logs (pure).
 """
