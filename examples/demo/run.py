@@ -89,7 +89,9 @@ def log_tail(answer: dict) -> str:
 def show_thumbnail(client) -> float:
     console.rule("a thumbnail, by Pillow")
     picture = (HERE / "hopper.jpg").read_bytes()
-    answer, result, took = invoke(client, "thumbnail", {"image": base64.b64encode(picture).decode(), "width": 160, "height": 160})
+    answer, result, took = invoke(
+        client, "thumbnail", {"image": base64.b64encode(picture).decode(), "width": 160, "height": 160}
+    )
     small = base64.b64decode(result["image"])
     (OUT / "thumbnail.jpg").write_bytes(small)
     console.print(f"{len(picture)} bytes, {result['before']} in; {len(small)} bytes, {result['after']} out")
@@ -125,7 +127,9 @@ def main() -> None:
             line.removeprefix("export ").split("=", 1)
             for line in subprocess.run(
                 [sys.executable, "-m", "pasture", "env", "--data-dir", f"{directory}/data"],
-                check=True, stdout=subprocess.PIPE, text=True,
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
             ).stdout.splitlines()
             if line.startswith("export ")
         )

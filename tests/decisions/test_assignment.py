@@ -491,5 +491,5 @@ class Node(RuleBasedStateMachine):
         self.take(steps)
 
 
-TestWhateverHappens = pytest.mark.timeout(60)(Node.TestCase)
-TestWhateverHappens.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestWhateverHappens = pytest.mark.timeout(600)(Node.TestCase)
+TestWhateverHappens.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)

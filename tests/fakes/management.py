@@ -19,6 +19,7 @@ from pasture.api.aliases_operations import AliasesOperations
 from pasture.api.call import Call, Principal
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.layers_operations import LayersOperations
+from pasture.api.settings_operations import settings_operations
 from pasture.api.versions_operations import VersionsOperations
 from pasture.domain.errors import ApiError
 from pasture.domain.limits import Limits
@@ -52,14 +53,15 @@ def zip_of(files: str | Mapping[str, str]) -> bytes:
 
 def counting() -> Callable[[], str]:
     numbers = itertools.count(1)
-    return lambda: f"id-{next(numbers)}"
+    return lambda: f"00000000-0000-4000-8000-{next(numbers):012}"
 
 
 class Management:
     def __init__(self, documents: Documents, directory: Path, limits: Limits) -> None:
         self.documents = documents
+        self.clock = ManualClock()
         self.packages = Packages(directory / "packages", Blobs(directory / "blobs"), limits)
-        self.catalog = Catalog(documents, self.packages, limits=limits, clock=ManualClock(), new_id=counting())
+        self.catalog = Catalog(documents, self.packages, limits=limits, clock=self.clock, new_id=counting())
         runtimes = Runtimes([FakeFamily()])
         self.activation = Activation(self.catalog, self.packages, runtimes)
 
@@ -72,6 +74,7 @@ class Management:
             AliasesOperations(self.catalog, limits),
             LayersOperations(self.catalog.layers, link),
             AccountOperations(self.catalog, limits),
+            *settings_operations(self.catalog, self.clock, counting()),
         ]
 
     async def call(self, operation: str, *, scope: Scope = HERE, **request: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pasture.api.function_answers import require_function
 from pasture.api.paging import mark, unmark
 from pasture.domain.errors import ResourceNotFound
 from pasture.domain.function import Alias
-from pasture.domain.identifiers import FunctionRef, parse_function
+from pasture.domain.identifiers import locate_function
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions.aliases import weights_of
@@ -23,7 +23,7 @@ class AliasesOperations:
         self._limits = limits
 
     async def create_alias(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = _function(call, request)
+        scope, name = _function(call, request)
         draft = Alias(
             name=request["Name"],
             version=request["FunctionVersion"],
@@ -31,10 +31,10 @@ class AliasesOperations:
             description=request.get("Description", ""),
             weights=weights_of(request.get("RoutingConfig")),
         )
-        return _shown(call.scope, ref.name, await self._catalog.aliases.create(call.scope, ref.name, draft))
+        return _shown(scope, name, await self._catalog.aliases.create(scope, name, draft))
 
     async def update_alias(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = _function(call, request)
+        scope, name = _function(call, request)
 
         def edit(alias: Alias) -> Alias:
             routing = request.get("RoutingConfig")
@@ -46,27 +46,27 @@ class AliasesOperations:
             )
 
         alias = await self._catalog.aliases.update(
-            call.scope, ref.name, request["Name"], edit, revision_id=request.get("RevisionId")
+            scope, name, request["Name"], edit, revision_id=request.get("RevisionId")
         )
-        return _shown(call.scope, ref.name, alias)
+        return _shown(scope, name, alias)
 
     async def get_alias(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = _function(call, request)
-        function = await self._catalog.find(call.scope, ref.name)
+        scope, name = _function(call, request)
+        function = await self._catalog.find(scope, name)
         alias = function.aliases.get(request["Name"]) if function is not None else None
         if alias is None:
-            raise ResourceNotFound(f"Cannot find alias arn: {call.scope.function_arn(ref.name, request['Name'])}")
-        return _shown(call.scope, ref.name, alias)
+            raise ResourceNotFound(f"Cannot find alias arn: {scope.function_arn(name, request['Name'])}")
+        return _shown(scope, name, alias)
 
     async def delete_alias(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = _function(call, request)
-        await self._catalog.aliases.delete(call.scope, ref.name, request["Name"])
+        scope, name = _function(call, request)
+        await self._catalog.aliases.delete(scope, name, request["Name"])
         return {}
 
     async def list_aliases(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         """In order of name; with FunctionVersion, those that invoke it. At most 50, whatever MaxItems says."""
-        ref = _function(call, request)
-        function = await self._catalog.get(call.scope, ref.name)
+        scope, name = _function(call, request)
+        function = await self._catalog.get(scope, name)
         limit = min(request.get("MaxItems") or self._limits.page_functions, self._limits.page_functions)
         after, version = unmark(request.get("Marker")), request.get("FunctionVersion")
         rest = [
@@ -74,16 +74,16 @@ class AliasesOperations:
             for name, alias in sorted(function.aliases.items())
             if name > after and (version is None or version in alias.versions)
         ]
-        answer: dict[str, Any] = {"Aliases": [_shown(call.scope, ref.name, alias) for alias in rest[:limit]]}
+        answer: dict[str, Any] = {"Aliases": [_shown(scope, name, alias) for alias in rest[:limit]]}
         if len(rest) > limit:
             answer["NextMarker"] = mark(rest[limit - 1].name)
         return answer
 
 
-def _function(call: "Call", request: dict[str, Any]) -> FunctionRef:
-    ref = parse_function(request["FunctionName"], call.scope)
+def _function(call: "Call", request: dict[str, Any]) -> tuple[Scope, str]:
+    ref = locate_function(request["FunctionName"], call.scope)
     require_function(ref)
-    return ref
+    return ref.scope(call.scope), ref.name
 
 
 def _shown(scope: Scope, name: str, alias: Alias) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pasture.api.function_answers import require_function, shown
 from pasture.api.paging import bad_marker, mark, unmark
 from pasture.domain.errors import InvalidParameterValue, ResourceNotFound
 from pasture.domain.function import LATEST, Function, FunctionVersion, UsedLayer
-from pasture.domain.identifiers import FunctionRef, parse_function
+from pasture.domain.identifiers import FunctionRef, locate_function, parse_function
 from pasture.domain.limits import Limits
 from pasture.functions import configuration, validation
 from pasture.functions.catalog import Catalog
@@ -72,9 +72,10 @@ class FunctionsOperations:
         return await shown(self._runtimes, version, ref.qualifier)
 
     async def update_function_code(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = parse_function(request["FunctionName"], call.scope)
+        ref = locate_function(request["FunctionName"], call.scope)
         require_function(ref)
-        current = await self._catalog.get(call.scope, ref.name)
+        scope = ref.scope(call.scope)
+        current = await self._catalog.get(scope, ref.name)
         validation.check_code(request, await self._ground())
         zip_bytes, revision_id = request["ZipFile"], request.get("RevisionId")
 
@@ -87,7 +88,7 @@ class FunctionsOperations:
             return await shown(self._runtimes, dataclasses.replace(edit(current.latest), code=code))
         publish = request.get("Publish", False)
         function = await self._catalog.update_code(
-            call.scope, ref.name, zip_bytes, edit, revision_id=revision_id, publish=publish
+            scope, ref.name, zip_bytes, edit, revision_id=revision_id, publish=publish
         )
         return await self._written(function, publish=publish)
 
@@ -109,17 +110,18 @@ class FunctionsOperations:
         return await shown(self._runtimes, function.latest)
 
     async def delete_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
+        ref = locate_function(request["FunctionName"], call.scope, request.get("Qualifier"))
+        scope = ref.scope(call.scope)
         if ref.qualifier == LATEST:
             raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
         if ref.qualifier is None:
-            await self._catalog.delete(call.scope, ref.name)
-        elif ref.qualifier in (await self._catalog.get(call.scope, ref.name, ref.qualifier)).aliases:
+            await self._catalog.delete(scope, ref.name)
+        elif ref.qualifier in (await self._catalog.get(scope, ref.name, ref.qualifier)).aliases:
             raise InvalidParameterValue(
                 f"{ref.arn(call.scope)} is an alias. Use DeleteAlias to delete it, or name a version."
             )
         else:
-            await self._catalog.versions.delete(call.scope, ref.name, ref.qualifier)
+            await self._catalog.versions.delete(scope, ref.name, ref.qualifier)
         return {"StatusCode": 204}
 
     async def list_functions(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
@@ -163,11 +165,12 @@ class FunctionsOperations:
 
     async def _asked_for(self, call: "Call", request: dict[str, Any]) -> tuple[Function, FunctionVersion, FunctionRef]:
         """The function, and the version that the qualifier means; of an alias, the one it is named for."""
-        ref = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
-        function = await self._catalog.get(call.scope, ref.name, ref.qualifier)
+        ref = locate_function(request["FunctionName"], call.scope, request.get("Qualifier"))
+        scope = ref.scope(call.scope)
+        function = await self._catalog.get(scope, ref.name, ref.qualifier)
         alias = function.aliases.get(ref.qualifier or "")
         number = alias.version if alias is not None else ref.qualifier or LATEST
-        version = await self._catalog.find_version(call.scope, ref.name, number)
+        version = await self._catalog.find_version(scope, ref.name, number)
         if version is None:
             raise ResourceNotFound(f"Function not found: {ref.arn(call.scope)}")
         return function, version, ref

@@ -13,7 +13,7 @@ from pasture.api.payload import check_json
 from pasture.api.streamed_answer import StreamedAnswer
 from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge
 from pasture.domain.function import FunctionVersion
-from pasture.domain.identifiers import FunctionRef, parse_function
+from pasture.domain.identifiers import FunctionRef, locate_function
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
@@ -62,8 +62,8 @@ class InvokeOperations:
 
     async def _routed(self, call: "Call", request: dict[str, Any]) -> tuple[FunctionVersion, str]:
         """Which version is meant, and the ARN as the caller addressed it."""
-        reference = parse_function(request["FunctionName"], call.scope, request.get("Qualifier"))
-        return await self._resolve(call.scope, reference), reference.arn(call.scope)
+        reference = locate_function(request["FunctionName"], call.scope, request.get("Qualifier"))
+        return await self._resolve(reference.scope(call.scope), reference), reference.arn(call.scope)
 
     async def _invocation(
         self, call: "Call", request: dict[str, Any], arn: str, sink: ResponseSink | None = None

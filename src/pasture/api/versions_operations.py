@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pasture.api.function_answers import require_function, shown
 from pasture.api.paging import mark, unmark_number
 from pasture.domain.function import LATEST
-from pasture.domain.identifiers import parse_function
+from pasture.domain.identifiers import locate_function
 from pasture.domain.limits import Limits
 from pasture.functions import configuration, validation
 from pasture.functions.catalog import Catalog
@@ -22,11 +22,11 @@ class VersionsOperations:
         self._limits = limits
 
     async def publish_version(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = parse_function(request["FunctionName"], call.scope)
+        ref = locate_function(request["FunctionName"], call.scope)
         require_function(ref)
         validation.check_publish(request)
         version = await self._catalog.versions.publish(
-            call.scope,
+            ref.scope(call.scope),
             ref.name,
             description=request.get("Description"),
             code_sha256=request.get("CodeSha256"),
@@ -36,8 +36,8 @@ class VersionsOperations:
 
     async def list_versions_by_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         """`$LATEST` first, then by number; at most 50, whatever MaxItems says."""
-        ref = parse_function(request["FunctionName"], call.scope)
-        function = await self._catalog.get(call.scope, ref.name)
+        ref = locate_function(request["FunctionName"], call.scope)
+        function = await self._catalog.get(ref.scope(call.scope), ref.name)
         limit = min(request.get("MaxItems") or self._limits.page_functions, self._limits.page_functions)
         after = unmark_number(request.get("Marker"), first=-1)
         versions = await self._catalog.versions.list(function, after=after, limit=limit + 1)

@@ -12,6 +12,7 @@ from pasture.api.aliases_operations import AliasesOperations
 from pasture.api.auth.authenticator import Authenticates, Authenticator, OpenDoor
 from pasture.api.auth.authorisation import Authorizer
 from pasture.api.auth.keys import KeyRing
+from pasture.api.auth.resource_policies import ResourcePolicies
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
 from pasture.api.functions_operations import FunctionsOperations
@@ -19,6 +20,7 @@ from pasture.api.gateway import Gateway, body_limit
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.layers_operations import LayersOperations
 from pasture.api.logs_operations import LogsOperations
+from pasture.api.settings_operations import settings_operations
 from pasture.api.sts import AssumingRoles, CallerIdentity
 from pasture.api.versions_operations import VersionsOperations
 from pasture.api.wire.service import Service
@@ -169,10 +171,12 @@ class Node:
         settings = self._settings
         downloads = Downloads(await _secret(documents, "link-secret"), self._clock, blobs.path)
         roles = Roles(data / iam_roles.FILE)
-        authorizer = Authorizer(self._clock) if settings.auth else None
-        authorise = authorizer.authorise if authorizer else None
-        invoker = DirectInvoker(self.pool.run, settings.limits)
+        policies = ResourcePolicies(catalog.find, catalog.layers.find)
+        authorizer = Authorizer(self._clock, policies, open_door=not settings.auth)
+        authorise = authorizer.authorise
+        invoker = DirectInvoker(self.pool.run, settings.limits, catalog.reservations.of)
         resolver = Resolver(catalog.find, catalog.versions.find)
+        assuming = AssumingRoles(roles, self.sessions, authorizer if settings.auth else None)
         services = {
             "lambda": Service(
                 "lambda",
@@ -183,11 +187,12 @@ class Node:
                     AliasesOperations(catalog, settings.limits),
                     LayersOperations(catalog.layers, downloads.link),
                     AccountOperations(catalog, settings.limits),
+                    *settings_operations(catalog, self._clock),
                 ],
                 authorise,
             ),
             "logs": Service("logs", [LogsOperations(logs)], authorise),
-            "sts": Service("sts", [CallerIdentity(), AssumingRoles(roles, self.sessions, authorizer)], authorise),
+            "sts": Service("sts", [CallerIdentity(), assuming], authorise),
         }
         return Gateway(
             services,

@@ -82,6 +82,11 @@ class TooManyRequests(ApiError):
     status = 429
 
 
+class PolicyLengthExceeded(ApiError):
+    code = "PolicyLengthExceededException"
+    status = 400
+
+
 class CodeStorageExceeded(ApiError):
     code = "CodeStorageExceededException"
     status = 400

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pasture.domain.function_settings import Settings
 from pasture.domain.scope import Scope
 
 LATEST = "$LATEST"
@@ -174,6 +175,7 @@ class Function:
     reserved_concurrency: int | None = None
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     published: Published | None = None
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def scope(self) -> Scope:

@@ -28,20 +28,37 @@ class FunctionRef:
 
     name: str
     qualifier: str | None = None
+    account: str | None = None
+    """Of another account than the caller's; None of the caller's own."""
 
     @property
     def is_latest(self) -> bool:
         return self.qualifier in {None, LATEST}
 
-    def arn(self, scope: Scope) -> str:
-        return scope.function_arn(self.name, self.qualifier)
+    def scope(self, caller: Scope) -> Scope:
+        """Whose it is."""
+        return caller if self.account is None else Scope(self.account, caller.region)
+
+    def arn(self, caller: Scope) -> str:
+        return self.scope(caller).function_arn(self.name, self.qualifier)
 
 
 def parse_function(text: str, scope: Scope, qualifier: str | None = None) -> FunctionRef:
-    """What `text` and the Qualifier parameter mean to a caller in `scope`.
+    """What `text` and the Qualifier parameter mean to a caller in `scope` who works on functions of its own.
 
-    Raises ValidationError, InvalidParameterValue, ResourceNotFound (another region) or AccessDenied (another
-    account: AWS answers that with an empty message).
+    Raises as `locate_function`, and AccessDenied for another account: AWS answers that with an empty message.
+    """
+    ref = locate_function(text, scope, qualifier)
+    if ref.account is not None:
+        raise AccessDenied
+    return ref
+
+
+def locate_function(text: str, scope: Scope, qualifier: str | None = None) -> FunctionRef:
+    """As `parse_function`, of any account: for operations that the function's own policy may open to others.
+
+    Who uses it works in `ref.scope(scope)`, and relies on the caller's having been judged before. Raises
+    ValidationError, InvalidParameterValue, or ResourceNotFound for another region.
     """
     form = _FORM.fullmatch(text)
     if form is None:
@@ -51,8 +68,10 @@ def parse_function(text: str, scope: Scope, qualifier: str | None = None) -> Fun
         )
     name = form[_NAME]
     check_name_length(name)
-    _check_reachable(scope, region=form[_REGION], account=form[_ACCOUNT])
-    return FunctionRef(name, _agreed(form[_QUALIFIER], qualifier or None))
+    _check_reachable(scope, form[_REGION])
+    account = (form[_ACCOUNT] or "")[:-1]
+    other = account if account not in {"", scope.account} else None
+    return FunctionRef(name, _agreed(form[_QUALIFIER], qualifier or None), other)
 
 
 def check_name_length(name: str) -> None:
@@ -63,11 +82,9 @@ def check_name_length(name: str) -> None:
         )
 
 
-def _check_reachable(scope: Scope, *, region: str | None, account: str | None) -> None:
+def _check_reachable(scope: Scope, region: str | None) -> None:
     if region is not None and (named := region[:-1]) != scope.region:
         raise ResourceNotFound(f"Functions from '{named}' are not reachable in this region ('{scope.region}')")
-    if account is not None and account[:-1] != scope.account:
-        raise AccessDenied
 
 
 def _agreed(derived: str | None, given: str | None) -> str | None:

@@ -4,6 +4,8 @@
 - `configuration`: from AWS's members to a `FunctionVersion`, and back to what AWS shows. Pure.
 - `catalog`: changes functions; `versions`, `aliases` and `layers` change those. They share the `ledger`: who may write,
   and which packages are referred to.
+- `permissions` changes resource policies (`permissions_document`, pure, is what is in them), `settings` what else is
+  set about a function; `urls` (pure) says where a function's URL is.
 - `stored`: documents and their cache; `records` names and writes them; `accounts` and `usage` (pure) count.
 - `package`: packages and their trees; `unzip` is what stands between an archive and the disk, `merging` makes /opt.
 - `activation`: from Pending to Active or Failed; `collection`: from unneeded to gone.

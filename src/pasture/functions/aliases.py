@@ -51,7 +51,7 @@ class Aliases:
             if alias not in function.aliases:
                 return None
             kept = {known: value for known, value in function.aliases.items() if known != alias}
-            return dataclasses.replace(function, aliases=kept)
+            return dataclasses.replace(function, aliases=kept, settings=function.settings.without(alias))
 
         async with self._ledger.writing.alone(key.function):
             while True:

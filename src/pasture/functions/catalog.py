@@ -2,7 +2,8 @@
 
 Every change is one compare-and-set of one document; what must be on disk before it and may go after it (markers of
 unfinished work, references to packages) is written here too. Time and identifiers come from outside. Published
-versions, aliases and layers are the catalog's `versions`, `aliases` and `layers`.
+versions, aliases, layers, resource policies and reserved concurrency are the catalog's `versions`, `aliases`, `layers`,
+`permissions` and `reservations`.
 """
 
 import dataclasses
@@ -17,7 +18,9 @@ from pasture.functions.aliases import Aliases
 from pasture.functions.layers import Layers
 from pasture.functions.ledger import Ledger, Refer, Tools, not_found
 from pasture.functions.package import Packages
+from pasture.functions.permissions import Permissions
 from pasture.functions.records import ACTIVATIONS, FunctionKey, VersionKey, functions_prefix, key_of, settling_of
+from pasture.functions.settings import Reservations
 from pasture.functions.usage import Usage
 from pasture.functions.versions import CREATING, Versions, check_updatable
 from pasture.kit.clock import Clock
@@ -37,6 +40,8 @@ class Catalog:
         self.versions = Versions(self._ledger)
         self.aliases = Aliases(self._ledger, self.versions)
         self.layers = Layers(self._ledger)
+        self.permissions = Permissions(self._ledger)
+        self.reservations = Reservations(self._ledger, self.change)
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self._ledger.functions)} functions in memory>"
@@ -152,7 +157,7 @@ class Catalog:
             return await self._update(key, edit, refer, revision_id)
 
     async def change(self, scope: Scope, name: str, edit: Callable[[Function], Function]) -> Function:
-        """Settings that no environment depends on: tags, reserved concurrency. Nothing has to settle."""
+        """Settings that no environment depends on: tags, URLs, reserved concurrency. Nothing has to settle."""
         key = FunctionKey(scope, name)
         async with self._ledger.writing.alone(key.function):
             return await self._edit(key, edit)

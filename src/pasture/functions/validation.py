@@ -57,8 +57,7 @@ def check_create(request: Request, ground: Ground) -> None:
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    if len(request.get("Tags") or {}) > TAGS_MAX:
-        raise InvalidParameterValue("Number of tags exceeds resource tag limit.")
+    check_tags(request.get("Tags") or {})
     _check_members(request, "creating", ground)
     _check_log_levels(request.get("LoggingConfig") or {}, "Text")
     _check_source(request["Code"], "creating")
@@ -177,6 +176,12 @@ def _check_environment(variables: Mapping[str, str], limits: Limits) -> None:
             "Lambda was unable to configure your environment variables because the environment variables you have "
             f"provided exceeded the 4KB limit. String measured: {measured}"
         )
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Of CreateFunction and TagResource: all that the function would have."""
+    if len(tags) > TAGS_MAX:
+        raise InvalidParameterValue("Number of tags exceeds resource tag limit.")
 
 
 def check_layers(arns: Sequence[str], limits: Limits) -> None:

@@ -157,7 +157,20 @@ class Versions:
                 raise ResourceConflict(
                     f"Unable to delete version because the following aliases reference it: [{', '.join(aliases)}]"
                 )
+            await self._forget_settings(key, version)
             await self._delete(VersionKey(scope, name, number))
+
+    async def _forget_settings(self, key: FunctionKey, version: str) -> None:
+        while True:
+            stored = await self._ledger.must_read(key)
+            settings = stored.value.settings.without(version)
+            if settings == stored.value.settings:
+                return
+            try:
+                edited = dataclasses.replace(stored.value, settings=settings)
+                await self._ledger.functions.put(key.function, edited, expect=stored.revision)
+            except RevisionConflict:
+                continue
 
     # With the function...
 

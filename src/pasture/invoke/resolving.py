@@ -25,7 +25,7 @@ class Resolver:
         """Raises ResourceNotFound, or ResourceConflict when it cannot be invoked in its state."""
         function = await self._find(scope, reference.name)
         if function is None:
-            raise ResourceNotFound(f"Function not found: {reference.arn(scope)}")
+            raise ResourceNotFound(f"Function not found: {scope.function_arn(reference.name, reference.qualifier)}")
         number = route(function, reference.qualifier, self._draw())
         if number == LATEST:
             return runnable(function, None)

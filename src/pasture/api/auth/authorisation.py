@@ -21,20 +21,29 @@ ResourcePolicy = Callable[[str], Awaitable[Policy | None]]
 
 
 class Authorizer:
-    """`resource_policy` is asked only for callers who may not do everything in their account anyway."""
+    """`open_door`: whoever comes may do everything in its own account; others' resources keep their policies."""
 
-    def __init__(self, clock: Clock, resource_policy: ResourcePolicy | None = None) -> None:
+    def __init__(self, clock: Clock, resource_policy: ResourcePolicy | None = None, *, open_door: bool = False) -> None:
         self._clock = clock
         self._resource_policy = resource_policy
+        self._open_door = open_door
 
     async def authorise(self, service: str, call: Call, asked: Mapping[str, Any]) -> None:
         """Raises AccessDenied, in AWS's words."""
-        if call.principal.policies is None:
+        unrestricted = call.principal.policies is None
+        if unrestricted and (service != "lambda" or self._resource_policy is None):
             return
-        context = self.context(call)
         for need in needs(service, call.operation, asked, call.scope):
+            foreign = _is_foreign(need, call.principal.account)
+            if unrestricted and not foreign and (self._open_door or call.operation in _NEVER_LOCKED_OUT):
+                continue
             policy = await self._resource_policy(need.resource) if self._resource_policy else None
-            decision = self.decide(call.principal, need.action, need.resource, {**context, **need.keys}, policy)
+            if unrestricted and policy is None and not foreign:
+                continue
+            context = {**self.context(call), **need.keys}
+            if foreign:
+                context["aws:resourceaccount"] = (need.resource.split(":", 5)[4],)
+            decision = self.decide(call.principal, need.action, need.resource, context, policy)
             if not decision.allowed:
                 raise denied(call.principal, need, decision)
 
@@ -69,7 +78,20 @@ class Authorizer:
         return context
 
 
+# Whoever may do everything in an account can always take back what its policies say.
+_NEVER_LOCKED_OUT = frozenset({"GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"})
+
+
+def _is_foreign(need: Need, account: str) -> bool:
+    """Whether it is another account's. A role is not: whether it may be passed is for the caller's own policies."""
+    parts = need.resource.split(":", 5)
+    return len(parts) > 5 and parts[2] == "lambda" and parts[4] not in {"", account}
+
+
 def denied(principal: Principal, need: Need, decision: Decision) -> AccessDenied:
+    """A function of another account is refused without words, as recorded from AWS."""
+    if _is_foreign(need, principal.account) and ":function:" in need.resource:
+        return AccessDenied()
     return AccessDenied(
         f"User: {principal.arn} is not authorized to perform: {need.action} on resource: {need.resource} "
         f"{decision.reason}"

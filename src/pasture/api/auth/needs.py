@@ -2,7 +2,7 @@
 
 Source: "Actions, resources, and condition keys for AWS Lambda" (and for CloudWatch Logs) in the Service Authorization
 Reference. An action is named as its operation, with few exceptions; its resource is what the operation works on, with
-the qualifier that it was addressed with, in the form of this account and region, whatever form the caller wrote.
+the qualifier that it was addressed with, as an ARN in one form, whatever form the caller wrote.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pasture.domain.errors import ApiError
-from pasture.domain.identifiers import parse_function
+from pasture.domain.identifiers import locate_function, parse_function
 from pasture.domain.layer import parse_layer, parse_layer_arn
 from pasture.domain.scope import Scope
 from pasture.logs import names
@@ -70,7 +70,7 @@ def _lambda_resource(operation: str, asked: Asked, scope: Scope) -> str:
         return scope.arn("lambda", f"event-source-mapping:{asked['UUID']}")
     if "FunctionName" in asked:
         qualifier = None if operation in _ALIAS_OPERATIONS else asked.get("Qualifier")
-        return parse_function(asked["FunctionName"], scope, qualifier).arn(scope)
+        return locate_function(asked["FunctionName"], scope, qualifier).arn(scope)
     if "LayerName" in asked:
         return _layer(asked["LayerName"], asked.get("VersionNumber"), scope)
     if "CapacityProviderName" in asked:
@@ -94,7 +94,7 @@ def _own_form(text: str, scope: Scope) -> str:
     if re.fullmatch(r"arn:[^:]+:lambda:[^:]*:[^:]*:(?!function:).*", text, re.DOTALL) or "/" in text:
         return _own_partition(text, scope)
     try:
-        return parse_function(text, scope).arn(scope)
+        return locate_function(text, scope).arn(scope)
     except ApiError:
         return text
 

@@ -1,0 +1,28 @@
+"""Everything that is set about a function beside its versions: the operations, a file for each kind."""
+
+import uuid
+from collections.abc import Callable
+
+from pasture.api.concurrency_operations import ConcurrencyOperations
+from pasture.api.event_invoke_operations import EventInvokeOperations
+from pasture.api.permissions_operations import PermissionsOperations
+from pasture.api.recursion_operations import RecursionOperations
+from pasture.api.runtime_management_operations import RuntimeManagementOperations
+from pasture.api.tags_operations import TagsOperations
+from pasture.api.urls_operations import UrlsOperations
+from pasture.functions.catalog import Catalog
+from pasture.kit.clock import Clock
+
+
+def settings_operations(
+    catalog: Catalog, clock: Clock, new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+) -> list[object]:
+    return [
+        TagsOperations(catalog),
+        PermissionsOperations(catalog),
+        ConcurrencyOperations(catalog),
+        EventInvokeOperations(catalog, clock),
+        RecursionOperations(catalog),
+        RuntimeManagementOperations(catalog),
+        UrlsOperations(catalog, clock, new_id),
+    ]
