@@ -378,3 +378,38 @@ def handler(event, context):
     assert json.loads(zone) == {"AvailabilityZoneID": "use1-az1"}
     sts = server.client("sts", **{key.lower(): value for key, value in given.items()})
     assert sts.get_caller_identity()["Arn"] == "arn:aws:sts::000000000000:assumed-role/test/who-am-i"
+
+
+PERL_SUBSCRIBER = r"""#!/usr/bin/perl
+use strict; use IO::Socket::INET; $| = 1;
+sub call {
+    my ($method, $path, $body, @headers) = @_;
+    my $socket = IO::Socket::INET->new($ENV{AWS_LAMBDA_RUNTIME_API}) or die;
+    print $socket join("\r\n", "$method $path HTTP/1.1", "Host: x", "Connection: close",
+        "Content-Length: " . length($body), @headers, "", $body);
+    local $/; return <$socket>;
+}
+my $listener = IO::Socket::INET->new(LocalAddr => "0.0.0.0:8098", Listen => 5, ReuseAddr => 1) or die;
+my $answer = call("POST", "/2020-01-01/extension/register", '{"events":["INVOKE","SHUTDOWN"]}', "Lambda-Extension-Name: tcp");
+my ($id) = $answer =~ /Lambda-Extension-Identifier: (\S+)/;
+call("PUT", "/2022-07-01/telemetry", '{"schemaVersion":"2022-07-01","types":["platform","function"],' .
+    '"buffering":{"timeoutMs":25,"maxBytes":262144,"maxItems":1000},"destination":{"protocol":"TCP","port":8098}}',
+    "Lambda-Extension-Identifier: $id");
+if (!fork) {
+    while (my $client = $listener->accept) {
+        open(my $out, ">>", "/tmp/telemetry"); $out->autoflush(1);
+        while (my $line = <$client>) { print $out $line }
+    }
+}
+while (1) { call("GET", "/2020-01-01/extension/event/next", "", "Lambda-Extension-Identifier: $id") }
+"""
+
+
+def test_a_subscriber_in_another_language_takes_telemetry_by_tcp(server: Server) -> None:
+    arn = layer(server, "tcp-subscriber", {"extensions/tcp": PERL_SUBSCRIBER})
+    name = deploy(server, "telemetry-by-tcp", [arn], READS_BACK)
+    first = server.invoke(name, False)
+    seen = server.invoke(name, True).payload
+    report = next(event for event in seen if event["type"] == "platform.report")
+    assert report["record"]["requestId"] == first.request_id
+    assert [event["record"] for event in seen if event["type"] == "function"][:1] == ["a line of the function"]
