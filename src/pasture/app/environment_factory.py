@@ -16,7 +16,7 @@ from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.environments.environment import Environment
 from pasture.environments.journal import Journal
-from pasture.environments.plan import make_plan
+from pasture.environments.plan import Plan, make_plan
 from pasture.functions.package import Packages
 from pasture.iam.sessions import Credentials
 from pasture.isolation.spec import Isolation
@@ -25,6 +25,7 @@ from pasture.logs import report
 from pasture.logs.levels import LogLevels
 from pasture.logs.service import LogService
 from pasture.runtimes.registry import Runtimes
+from pasture.runtimes.spec import InstalledRuntime
 
 NETWORK_TAG = "pasture:network"
 
@@ -57,23 +58,33 @@ class EnvironmentFactory:
         runtime = self.runtimes.ready(version.runtime)
         if runtime is None:
             runtime = await asyncio.to_thread(self.runtimes.install, version.runtime)
+        # Whatever fails in here, the packages are let go again; at the end they are the environment's.
         with ExitStack() as holds:
             for digest in sorted(version.digests):
                 self.packages.hold(digest)
                 holds.callback(self.packages.release, digest)
-            tree = await self.packages.tree(version.code.sha256)
-            opt = await self.packages.opt(version.layer_digests)
-            release = holds.pop_all().close
+            plan = await self._plan(id_, version, runtime)
+            writer = self.logs.writer(version.scope, version.logging.group, plan.log_stream)
+            return Environment(
+                plan,
+                self.isolation,
+                Journal(writer, self.clock, LogLevels.of(version.logging)),
+                self.clock,
+                self.limits,
+                runtime_version_arn=runtime.arn(version.scope.region),
+                on_gone=holds.pop_all().close,
+            )
+        raise AssertionError  # for the type checker: the block above returns or raises
+
+    async def _plan(self, id_: str, version: FunctionVersion, runtime: InstalledRuntime) -> Plan:
+        opt = await self.packages.opt(version.layer_digests)
         today = datetime.fromtimestamp(self.clock.now(), UTC)
-        stream = report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex)
-        writer = self.logs.writer(version.scope, version.logging.group, stream)
-        journal = Journal(writer, self.clock, LogLevels.of(version.logging))
-        plan = make_plan(
+        return make_plan(
             id_,
             version,
             runtime,
-            tree,
-            stream,
+            await self.packages.tree(version.code.sha256),
+            report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex),
             self.limits,
             opt,
             _extensions(opt),
@@ -81,15 +92,6 @@ class EnvironmentFactory:
             network=await self._wants_network(version),
             credentials=self._credentials(version),
             metadata_token=secrets.token_urlsafe(32),
-        )
-        return Environment(
-            plan,
-            self.isolation,
-            journal,
-            self.clock,
-            self.limits,
-            runtime_version_arn=runtime.arn(version.scope.region),
-            on_gone=release,
         )
 
     async def _wants_network(self, version: FunctionVersion) -> bool:
