@@ -112,7 +112,9 @@ async def test_a_signal_reaches_the_program_and_may_be_sent_after_its_end(sandbo
 
 async def test_signals_are_at_their_defaults_in_a_program(sandbox: Sandbox) -> None:
     how, text = await shell(sandbox, "grep -E 'Sig(Ign|Blk)' /proc/self/status")
-    assert (how, text.split()) == (Exit(0), ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16])
+    blocked, ignored = (int(word, 16) for word in text.split()[1::2])
+    # glibc's own two, 32 and 33, are inherited ignored from posix_spawn, and only the kernel itself can change that.
+    assert (how, blocked, ignored & ~(0b11 << 31)) == (Exit(0), 0, 0)
 
 
 async def test_many_may_wait_for_one_program_any_number_of_times(sandbox: Sandbox) -> None:

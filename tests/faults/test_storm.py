@@ -77,7 +77,7 @@ def _descendants(pid: int) -> list[int]:
 def test_a_storm_of_failures_gets_right_answers_and_leaves_nothing(tmp_path: Path) -> None:
     server = Server(tmp_path / "data", "--idle-seconds", "1").start()
     try:
-        name = server.deploy("storm", CODE, Timeout=4, MemorySize=512)
+        name = server.deploy("storm", CODE, Timeout=10, MemorySize=512)
         server.invoke(name, {"do": "answer", "n": 0})
         until(lambda: len(_descendants(server.process.pid)) <= 2)
         before = Belongings(server)

@@ -4,6 +4,11 @@ import signal
 import socket
 from contextlib import suppress
 
+from . import syscalls
+
+# glibc's SIGCANCEL and SIGSETXID: the module `signal` does not let them be set.
+_OF_THE_C_LIBRARY = (32, 33)
+
 
 class ChildrenEnd:
     """Readable when a child may have ended since the last `clear`. One per process."""
@@ -33,6 +38,10 @@ def reset() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
         with suppress(OSError):  # the C library's own
             signal.signal(number, signal.SIG_DFL)
+    # Whatever was started by posix_spawn (by make, say) inherits them ignored.
+    for internal in _OF_THE_C_LIBRARY:
+        with suppress(OSError):
+            syscalls.default_signal(internal)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 

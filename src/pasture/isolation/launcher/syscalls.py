@@ -53,6 +53,7 @@ _NR_CLONE3 = 435
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
 _NR_CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91}
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+_NR_RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _SECCOMP_MODE_FILTER = 2
@@ -160,3 +161,11 @@ def join_new_session_keyring() -> None:
         # Neither a kernel without keys nor a container that forbids the call has any to leave behind.
         if error.errno not in {errno.ENOSYS, errno.EPERM}:
             raise
+
+
+def default_signal(number: int) -> None:
+    """As signal(number, SIG_DFL), for signals that the C library keeps to itself too."""
+    action = bytes(64)  # SIG_DFL, no flags, an empty mask: zero on every machine
+    _check(
+        _libc.syscall(ctypes.c_long(_number(_NR_RT_SIGACTION)), ctypes.c_int(number), action, None, ctypes.c_size_t(8))
+    )
