@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -222,5 +223,20 @@ def test_an_environment_that_is_old_is_replaced_however_busy_it_is(tmp_path: Pat
         )
         first = server.invoke(name).payload
         assert until(lambda: server.invoke(name).payload != first)
+    finally:
+        assert server.stop() == 0
+
+
+def test_an_environment_that_has_grown_old_while_idle_is_not_used_again(tmp_path: Path) -> None:
+    config = tmp_path / "pasture.toml"
+    config.write_text("age_seconds = 0.5\n")
+    server = Server(tmp_path / "data", "--config", str(config)).start()
+    try:
+        name = server.deploy(
+            "aged-idle", "import uuid\nme = str(uuid.uuid4())\ndef handler(event, context):\n    return me\n"
+        )
+        first = server.invoke(name).payload
+        time.sleep(0.6)  # what is tested is that it is old by now
+        assert server.invoke(name).payload != first
     finally:
         assert server.stop() == 0

@@ -82,9 +82,11 @@ class Node:
 
     async def close(self) -> None:
         """Accept no more, let running invocations finish within the grace period, then take everything down."""
-        self._server.stop_listening()
-        await self.pool.close(self._settings.grace_seconds)
-        await self._stack.aclose()
+        try:
+            self._server.stop_listening()
+            await self.pool.close(self._settings.grace_seconds)
+        finally:
+            await self._stack.aclose()
 
     def hurry(self) -> None:
         """Cut the grace period short."""

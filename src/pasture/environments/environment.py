@@ -64,6 +64,8 @@ class Environment:
         self._frozen = False
         self.born = clock.monotonic()
         self._served_since = self.born
+        self._runtime_is_done = False
+        self.has_served = False
         self._sandbox: Sandbox | None = None
         self._server: HttpServer | None = None
         self._programs: Programs | None = None
@@ -124,6 +126,8 @@ class Environment:
         self._check_alive()
         self._move(EnvironmentState.BUSY)
         self._served_since = self._clock.monotonic()
+        self._runtime_is_done = False
+        self.has_served = True
         try:
             await self._thaw()
             await self._serve(invocation, answer)
@@ -249,6 +253,10 @@ class Environment:
                 return None
 
     def _runtime_done(self, invocation: Invocation, ending: Ending) -> None:
+        """Told once: an extension may bring the end after the runtime was done."""
+        if self._runtime_is_done:
+            return
+        self._runtime_is_done = True
         self._journal.platform(
             platform.RuntimeDone(
                 invocation.request_id,

@@ -160,12 +160,15 @@ class Pool:
 
     def _is_free(self, environment: Environment) -> None:
         """It has started, or its invocation is over. It serves again, rests, or has grown too old."""
-        now = self._clock.monotonic()
-        if now - environment.born > self._age_seconds:
+        if self._is_old(environment):
             self._take(self._assignment.breaks(environment.id, "old age"))
             return
         self._freezer.rests(environment)
-        self._take(self._assignment.becomes_ready(environment.id, now))
+        self._take(self._assignment.becomes_ready(environment.id, self._clock.monotonic()))
+
+    def _is_old(self, environment: Environment) -> bool:
+        """Every environment serves once, however long its start took."""
+        return environment.has_served and self._clock.monotonic() - environment.born > self._age_seconds
 
     def _start_freezing(self, environment: Environment) -> None:
         self._tasks.start(environment.freeze(), f"freezing {environment.id}")
@@ -179,13 +182,14 @@ class Pool:
 
         environment = self._environments[id_]
         self._freezer.wakes(environment)
+        if self._is_old(environment):  # it has grown old while it was idle
+            self._let_another_serve(id_, pending, want, "old age")
+            return
         try:
             await environment.serve(pending.invocation, answer)
         except EnvironmentGone as error:
             _log.warning("%s; another serves", error)
-            self._take(self._assignment.breaks(id_, "gone"))
-            version = pending.version
-            self._take(self._assignment.arrives(Want(want, version.environment_key, version.memory_mb)))
+            self._let_another_serve(id_, pending, want, "gone")
         except Exception:  # noqa: BLE001 (logged; the caller is told)
             # A fault of ours or of the sandbox: the caller is told, the environment is not used again.
             _log.exception("environment %s failed while serving %s", id_, pending.invocation.request_id)
@@ -193,6 +197,12 @@ class Pool:
             self._take(self._assignment.breaks(id_, "failed"))
         else:
             self._is_free(environment)
+
+    def _let_another_serve(self, id_: str, pending: _Pending, want: str, why: str) -> None:
+        self._take(self._assignment.breaks(id_, why))
+        if want in self._pending:
+            version = pending.version
+            self._take(self._assignment.arrives(Want(want, version.environment_key, version.memory_mb)))
 
     async def _stop(self, id_: str) -> None:
         environment = self._environments.get(id_)
