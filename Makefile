@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench serve clean
+.PHONY: help setup demo test check bench bench-peers serve clean
 
 help:  ## Print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Put the project and its development tools into .venv
 
@@ -34,8 +34,11 @@ check: $(READY)  ## Lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## Measure, each figure beside the floor of the same run
-	$(BIN)/python benchmarks/run.py
+bench: $(READY)  ## Measure, each figure beside the floor of the same run; ROWS=cold,warm ARGS=--quick
+	$(BIN)/python benchmarks/run.py $(if $(ROWS),--rows $(ROWS)) $(ARGS)
+
+bench-peers: $(READY)  ## Measure beside what else runs Lambda functions, installed into a throw-away environment
+	$(BIN)/python benchmarks/peers.py $(ARGS)
 
 serve: $(READY)  ## Start a server on port 9600
 	$(BIN)/pasture serve

@@ -1,40 +1,82 @@
-"""A cold start of a trivial function, HTTP request in to response out, beside the least the kernel allows."""
+"""Cold starts, HTTP request in to response out, each beside the least that the kernel allows."""
 
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from harness import Bench, Row, Samples
-from packages import HANDLER, zipped
+import floors
+from harness import Goal, Row, Run, Samples, alone, at_most, beside, in_turns
+from packages import ECHO, NoPackage, heavy, zipped
 
-ROUNDS = 40
+BATCH = 10
+Floor = Callable[[Path, int], list[float]]
 
 
-def measure(bench: Bench, directory: Path) -> Row:
-    names = [f"cold-{number}" for number in range(ROUNDS)]
+def trivial(run: Run) -> list[Row]:
+    return _cold(run, "cold start, trivial Python handler", "cold", at_most(4), floors.namespaces, {})
+
+
+def without_zygote(run: Run) -> list[Row]:
+    tags = {"pasture:zygote": "off"}
+    return _cold(run, "cold start without a zygote (exec)", "exec", at_most(1.5), floors.execution, tags)
+
+
+def with_snapstart(run: Run) -> list[Row]:
+    what, goal = "cold start, NumPy + pandas + boto3, with SnapStart", at_most(6)
+    try:
+        package = heavy()
+    except NoPackage as error:
+        return [Row(what, goal, note=str(error))]
+    server = run.server()
+    more = {"MemorySize": 1769, "Timeout": 60, "SnapStart": {"ApplyOn": "PublishedVersions"}}
+    server.deploy("heavy", package, **more)
+    server.wait("heavy")
+    requests: list[Callable[[], bytes]] = []
+    for number in range(run.times(10, 2)):
+        server.client.update_function_configuration(FunctionName="heavy", Description=str(number))
+        server.client.get_waiter("function_updated_v2").wait(FunctionName="heavy", WaiterConfig={"Delay": 0})
+        version = server.client.publish_version(FunctionName="heavy")["Version"]
+        server.wait("heavy", version)
+        requests.append(partial(server.invocation, "heavy", qualifier=version))
+    configuration = server.client.get_function_configuration(FunctionName="heavy", Qualifier=version)
+    optimised = configuration.get("SnapStart", {}).get("OptimizationStatus") == "On"
+    note = "" if optimised else "SnapStart is not in effect"
+    return [_alternating(run, what, goal, requests, floors.namespaces, note)]
+
+
+def _cold(run: Run, what: str, prefix: str, goal: Goal, floor: Floor, tags: dict[str, str]) -> list[Row]:
+    server = run.server()
+    names = [f"{prefix}-{number}" for number in range(run.times(40, 6))]
     for name in names:
-        bench.deploy(name, zipped(HANDLER), MemorySize=128)
+        server.deploy(name, zipped(ECHO), MemorySize=128, Tags=tags)
     for name in names:
-        bench.wait(name)
-    connection = bench.connect()
-    cold = Samples()
-    floor = Samples()
-    # In turns, so that a slow moment of the machine falls on both.
-    for start in range(0, ROUNDS, 10):
-        for name in names[start : start + 10]:
-            request = bench.request(name)
-            cold.take(lambda request=request: request.send(connection))
-        floor.values += _floor(directory, 10)
-    connection.close()
-    ratio = cold.median / floor.median
-    return Row("cold start, trivial Python handler", cold.median, cold.spread, floor.median, ratio, "≤ 4 with zygotes")
+        server.wait(name)
+    return [_alternating(run, what, goal, [partial(server.invocation, name) for name in names], floor)]
 
 
-def _floor(directory: Path, rounds: int) -> list[float]:
-    root, code = directory / "root", directory / "code"
-    root.mkdir(exist_ok=True)
-    code.mkdir(exist_ok=True)
-    program = Path(__file__).parent / "namespaces_floor.py"
-    command = [sys.executable, str(program), str(rounds), str(root), str(code), sys.base_prefix, str(code), "/usr"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return [float(line) for line in done.stdout.split()]
+def _alternating(
+    run: Run, what: str, goal: Goal, requests: Sequence[Callable[[], bytes]], floor: Floor, note: str = ""
+) -> Row:
+    """Each request goes to what has no environment yet, and is signed just before."""
+    connection = run.server().connect()
+    cold, least = Samples(), Samples()
+    waiting = list(requests)
+
+    def ours() -> None:
+        batch, waiting[:] = waiting[:BATCH], waiting[BATCH:]
+        for make in batch:
+            request = make()
+            cold.take(partial(connection.send, request))
+
+    def theirs() -> None:
+        least.values += floor(run.directory, min(BATCH, len(requests)))
+
+    try:
+        in_turns(-(-len(requests) // BATCH), ours, theirs)
+    except floors.NoFloor as error:
+        while waiting:
+            ours()
+        return alone(what, goal, cold, note=f"{error}; {note}" if note else str(error))
+    finally:
+        connection.close()
+    return beside(what, goal, cold, least, note=note)

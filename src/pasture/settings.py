@@ -1,6 +1,7 @@
 """Every setting of the server, in one frozen dataclass; from a TOML file, with the command line over it."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pasture.domain.limits import Limits
+from pasture.functions.s3_options import AMAZON, S3Options
 from pasture.isolation.network.options import DEFAULT_RANGE, NetworkOptions
 from pasture.kit.errors import OperatorError
 
@@ -67,10 +69,18 @@ class Settings:
     """Whether functions may reach this machine's own addresses, other than its loopback."""
     network_resolvers: tuple[str, ...] = ()
     """Name servers for functions; this machine's own when there are none."""
+    s3_endpoint: str = ""
+    """Where code and layers in S3 are read from: a URL, or `aws` for Amazon's own; without it they are refused."""
+    s3_region: str = ""
+    """Requests to S3 are signed for this region; for that of the function when it is empty."""
+    s3_profile: str = ""
+    """Of AWS's configuration files: whose credentials read from S3. Without it, the usual ones of this process."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
     proportional_cpu: bool = True
     """Whether a function gets processor time in proportion to its memory, as on AWS: 1,769 MB are one processor."""
+    zygotes: bool = True
+    """Whether environments are forked from an interpreter that is loaded; if not, each starts its own."""
     idle_seconds: float = 300.0
     """An environment that has served nothing for so long is stopped."""
     freeze_seconds: float = 0.1
@@ -101,6 +111,10 @@ class Settings:
         except ValueError as error:
             raise OperatorError(f"the settings of the network cannot be: {error}") from error
 
+    @property
+    def s3_options(self) -> S3Options:
+        return S3Options(self.s3_endpoint, self.s3_region, self.s3_profile)
+
     def checked(self) -> "Settings":
         """Raises OperatorError for what cannot be."""
         if not self.auth and not self.is_loopback:
@@ -117,6 +131,8 @@ class Settings:
         _ = self.network_options
         if self.network_default not in {"nat", "none"}:
             raise OperatorError(f"network_default is {self.network_default!r}; it must be nat or none.")
+        if self.s3_endpoint not in {"", AMAZON} and not re.match(r"https?://[^/]", self.s3_endpoint):
+            raise OperatorError(f"s3_endpoint is {self.s3_endpoint!r}; it must be a URL, or {AMAZON} for Amazon's own.")
         if not 0 <= self.port <= 65_535:
             raise OperatorError(f"{self.port} is no port: it must be between 0 and 65535.")
         return self

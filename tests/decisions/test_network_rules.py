@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pasture.isolation.launcher.failure import StepFailed
 from pasture.isolation.launcher.netlink import attribute, attributes
-from pasture.isolation.launcher.outbound import Numbers, Outbound
+from pasture.isolation.launcher.outbound import Outbound
 from pasture.isolation.network import resolvers
 from pasture.isolation.network.options import NetworkOptions
 from pasture.isolation.network.rules import NEVER
@@ -28,15 +27,6 @@ def test_a_slice_is_not_free_where_a_route_leads_into_it_or_to_more_than_it() ->
     assert not is_free(slice_, [IPv4Network("198.18.17.0/30")])
     assert not is_free(slice_, [IPv4Network("198.18.0.0/16")])
     assert is_free(slice_, [IPv4Network("198.18.32.0/20"), IPv4Network("10.0.0.0/8")])
-
-
-def test_numbers_come_round_again_only_after_all_the_others() -> None:
-    numbers = Numbers(3)
-    assert [numbers.take(), numbers.take()] == [1, 2]
-    numbers.give_back(1)
-    assert [numbers.take(), numbers.take()] == [3, 1]
-    with pytest.raises(StepFailed, match="all 3 are in use"):
-        numbers.take()
 
 
 def test_a_box_has_the_address_of_its_number() -> None:

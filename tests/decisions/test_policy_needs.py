@@ -36,7 +36,8 @@ def needed(service: str, operation: str, **asked: Any) -> list[tuple[str, str]]:
         ("GetAccountSettings", {}, "GetAccountSettings", "*"),
         ("ListEventSourceMappings", {"FunctionName": "f"}, "ListEventSourceMappings", "*"),
         ("ListVersionsByFunction", {"FunctionName": "f"}, "ListVersionsByFunction", F),
-        ("UpdateEventSourceMapping", {"UUID": "u", "FunctionName": "f"}, "UpdateEventSourceMapping", f"{LAMBDA}event-source-mapping:u"),
+        ("UpdateEventSourceMapping", {"UUID": "u"}, "UpdateEventSourceMapping", f"{LAMBDA}event-source-mapping:u"),
+        ("DeleteEventSourceMapping", {"UUID": "u"}, "DeleteEventSourceMapping", f"{LAMBDA}event-source-mapping:u"),
         ("PublishLayerVersion", {"LayerName": "l"}, "PublishLayerVersion", f"{LAMBDA}layer:l"),
         ("GetLayerVersion", {"LayerName": "l", "VersionNumber": 3}, "GetLayerVersion", f"{LAMBDA}layer:l:3"),
         ("GetLayerVersion", {"LayerName": f"{LAMBDA}layer:l", "VersionNumber": 3}, "GetLayerVersion", f"{LAMBDA}layer:l:3"),
@@ -49,7 +50,7 @@ def needed(service: str, operation: str, **asked: Any) -> list[tuple[str, str]]:
         ("TagResource", {"Resource": F.replace("aws", "aws-y"), "Tags": {}}, "TagResource", F),
         ("ListTags", {"Resource": f"{LAMBDA}event-source-mapping:u"}, "ListTags", f"{LAMBDA}event-source-mapping:u"),
         ("GetCodeSigningConfig", {"CodeSigningConfigArn": f"{LAMBDA}code-signing-config:c"}, "GetCodeSigningConfig", f"{LAMBDA}code-signing-config:c"),
-        ("PutFunctionCodeSigningConfig", {"CodeSigningConfigArn": "arn:c", "FunctionName": "f"}, "PutFunctionCodeSigningConfig", F),
+        ("DeleteFunctionCodeSigningConfig", {"FunctionName": "f"}, "DeleteFunctionCodeSigningConfig", F),
         ("DeleteCapacityProvider", {"CapacityProviderName": "p"}, "DeleteCapacityProvider", f"{LAMBDA}capacity-provider:p"),
         ("StopDurableExecution", {"DurableExecutionArn": f"{F}:1/durable-execution/n/i"}, "StopDurableExecution", f"{F}:1/durable-execution/n/i"),
     ],
@@ -72,6 +73,17 @@ def test_to_give_a_function_a_role_one_must_be_allowed_to_pass_it_on() -> None:
     ]
 
 
+def test_to_give_a_function_a_code_signing_configuration_one_must_be_allowed_to_on_both() -> None:
+    config = f"{LAMBDA}code-signing-config:c"
+    keys = {"lambda:codesigningconfigarn": (config,)}
+    asked = {"FunctionName": "f", "CodeSigningConfigArn": config}
+    assert list(needs("lambda", "PutFunctionCodeSigningConfig", asked, SCOPE)) == [
+        Need("lambda:PutFunctionCodeSigningConfig", F, keys),
+        Need("lambda:PutFunctionCodeSigningConfig", config, keys),
+    ]
+    assert list(needs("lambda", "CreateFunction", asked, SCOPE)) == [Need("lambda:CreateFunction", F, keys)]
+
+
 def test_some_calls_bring_condition_keys() -> None:
     asked = {"FunctionName": "f", "Layers": ["a", "b"], "Tags": {"Team": "x"}, "VpcConfig": {"SubnetIds": ["s"]}}
     (need,) = needs("lambda", "CreateFunction", asked, SCOPE)
@@ -83,6 +95,14 @@ def test_some_calls_bring_condition_keys() -> None:
     }
     (need,) = needs("lambda", "CreateEventSourceMapping", {"FunctionName": "f"}, SCOPE)
     assert (need.resource, need.keys) == ("*", {"lambda:functionarn": (F,)})
+
+
+def test_to_give_a_mapping_another_function_one_must_be_allowed_both() -> None:
+    mapping = f"{LAMBDA}event-source-mapping:u"
+    assert list(needs("lambda", "UpdateEventSourceMapping", {"UUID": "u", "FunctionName": "f"}, SCOPE)) == [
+        Need("lambda:UpdateEventSourceMapping", mapping, {"lambda:functionarn": (F,)}),
+        Need("lambda:UpdateEventSourceMapping", mapping),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,3 +143,17 @@ def test_every_operation_of_the_model_has_its_needs(service: str) -> None:
         free = (service, operation) in {("sts", "GetCallerIdentity"), ("sts", "AssumeRole")}
         assert bool(found) is not free
         assert all(action.partition(":")[0] in {service, "iam"} for action, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        ("CreateFunction", {"FunctionName": "f", "Code": {"S3Bucket": "b", "S3Key": "a/k"}}),
+        ("UpdateFunctionCode", {"FunctionName": "f", "S3Bucket": "b", "S3Key": "a/k"}),
+        ("PublishLayerVersion", {"LayerName": "l", "Content": {"S3Bucket": "b", "S3Key": "a/k"}}),
+    ],
+)
+def test_code_in_s3_is_read_in_the_callers_name(operation: str, named: dict[str, Any]) -> None:
+    assert needed("lambda", operation, **named)[1:] == [("s3:GetObject", "arn:aws:s3:::b/a/k")]
+    (named.get("Code") or named.get("Content") or named)["S3ObjectVersion"] = "v"
+    assert needed("lambda", operation, **named)[1:] == [("s3:GetObjectVersion", "arn:aws:s3:::b/a/k")]

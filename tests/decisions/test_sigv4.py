@@ -189,6 +189,32 @@ def test_a_header_of_aws_that_is_not_signed_is_refused() -> None:
         holds(changed(signed(), x_amz_invocation_type="Event"))
 
 
+@pytest.mark.parametrize("day", ["2015", "", "20150831", "20150830T"])
+def test_a_day_that_is_not_that_of_the_date_is_refused(day: str) -> None:
+    terms = f"AWS4-HMAC-SHA256 Credential=AKID/{day}/us-east-1/lambda/aws4_request, SignedHeaders=host;x-amz-date"
+    headers = (("Host", "h"), ("X-Amz-Date", "20150830T123600Z"), ("Authorization", f"{terms}, Signature=ab"))
+    assert refusal("/", *headers).message.startswith("Date in Credential scope does not match YYYYMMDD")
+
+
+def test_the_parameters_may_come_in_any_order_and_spacing() -> None:
+    credential, date = "Credential=AKID/20150830/us-east-1/lambda/aws4_request", ("X-Amz-Date", "20150830T123600Z")
+    forms = [
+        f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=ab",
+        f"AWS4-HMAC-SHA256 {credential},SignedHeaders=host,Signature=ab",
+        f"AWS4-HMAC-SHA256 Signature=ab, {credential}, SignedHeaders=host",
+        f"AWS4-HMAC-SHA256  SignedHeaders=host,  {credential} , Signature=ab ",
+        f"AWS4-HMAC-SHA256 {credential}, Other=x, SignedHeaders=host, Signature=ab",
+    ]
+    claims = [
+        sigv4.read_claim("/", Headers((n.encode(), v.encode()) for n, v in (("Authorization", form), date)))
+        for form in forms
+    ]
+    assert claims == [claims[0]] * len(forms)
+    assert claims[0] == sigv4.Claim(
+        "AKID", "20150830", "us-east-1", "lambda", ("host",), "ab", "20150830T123600Z", None
+    )
+
+
 def test_an_empty_authorization_names_all_that_it_lacks() -> None:
     assert refusal("/", ("Authorization", "AWS4-HMAC-SHA256 x")).message.startswith(
         "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. "

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from pasture.domain.limits import MIB
-from pasture.isolation.spec import Exit, Program, SandboxError, SandboxSpec
+from pasture.isolation.spec import Exit, Program, SandboxError, SandboxSpec, Zygote
 
 Script = Callable[["FakeProcess"], Awaitable[None]]
 """What a program does. It ends well when it returns; with `Ended` however that says."""
@@ -176,6 +176,7 @@ class FakeIsolation:
         self.sandboxes: dict[str, FakeSandbox] = {}
         """Those that have not been destroyed."""
         self.created = 0
+        self.prepared: list[Zygote] = []
         self.faults: list[BaseException] = []
         """What went wrong in scripts: a test's own mistakes."""
         self.refuse_create: str | None = None
@@ -192,6 +193,9 @@ class FakeIsolation:
 
     async def open(self) -> None:
         """There is nothing that a crash could have left."""
+
+    async def prepare(self, zygote: Zygote) -> None:
+        self.prepared.append(zygote)
 
     async def create(self, spec: SandboxSpec) -> FakeSandbox:
         if self.refuse_create is not None:

@@ -10,6 +10,9 @@ class RecordingWriter:
     def write(self, timestamp: int, message: str) -> None:
         self.events.append(LogEvent(timestamp, message))
 
+    def owes(self, last_words: bool) -> None:
+        """Whoever reads it looks for itself."""
+
     @property
     def lines(self) -> list[str]:
         """Without their ends."""

@@ -26,11 +26,17 @@ from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
+from pasture.functions.event_source_settling import MappingSettling
 from pasture.functions.package import Packages
+from pasture.functions.s3 import S3
+from pasture.functions.s3_options import S3Options
+from pasture.functions.sources import Sources
 from pasture.http.message import Headers, Request
 from pasture.kit.clock import ManualClock
 from pasture.runtimes.fake import FakeFamily
 from pasture.runtimes.registry import Runtimes
+from pasture.signing.profiles import Profiles
+from pasture.signing.verifying import inspect
 from pasture.store.blobs import Blobs
 from pasture.store.documents import Documents
 from pasture.store.kinds.memory import MemoryDocuments
@@ -51,28 +57,42 @@ def zip_of(files: str | Mapping[str, str]) -> bytes:
     return content.getvalue()
 
 
+# Answered otherwise than the model says, as AWS does.
+_OTHER_THAN_MODELLED = frozenset({"DeleteFunction", "GetFunctionCodeSigningConfig"})
+
+
 def counting() -> Callable[[], str]:
     numbers = itertools.count(1)
     return lambda: f"00000000-0000-4000-8000-{next(numbers):012}"
 
 
 class Management:
-    def __init__(self, documents: Documents, directory: Path, limits: Limits) -> None:
+    def __init__(self, documents: Documents, directory: Path, limits: Limits, s3_endpoint: str = "") -> None:
         self.documents = documents
         self.clock = ManualClock()
         self.packages = Packages(directory / "packages", Blobs(directory / "blobs"), limits)
-        self.catalog = Catalog(documents, self.packages, limits=limits, clock=self.clock, new_id=counting())
+        self.profiles = Profiles(directory / "signer", self.clock)
+        self.catalog = Catalog(
+            documents,
+            self.packages,
+            limits=limits,
+            clock=self.clock,
+            new_id=counting(),
+            inspect=lambda package: inspect(package, self.profiles),
+        )
         runtimes = Runtimes([FakeFamily()])
         self.activation = Activation(self.catalog, self.packages, runtimes)
+        self.settling = MappingSettling(self.catalog.event_source_mappings)
 
         def link(base: str, sha256: str, name: str) -> str:
             return f"{base}/{sha256[:8]}/{name}"
 
+        sources = Sources(self.packages, S3(S3Options(s3_endpoint), limits.code_unzipped_bytes))
         self._holders = [
-            FunctionsOperations(self.catalog, runtimes, link, limits, architecture="x86_64"),
+            FunctionsOperations(self.catalog, runtimes, link, sources, limits, architecture="x86_64"),
             VersionsOperations(self.catalog, runtimes, limits),
             AliasesOperations(self.catalog, limits),
-            LayersOperations(self.catalog.layers, link),
+            LayersOperations(self.catalog.layers, link, sources),
             AccountOperations(self.catalog, limits),
             *settings_operations(self.catalog, self.clock, counting()),
         ]
@@ -84,7 +104,7 @@ class Management:
         method = next(getattr(h, xform_name(operation)) for h in self._holders if hasattr(h, xform_name(operation)))
         answer: dict[str, Any] = await method(call, request)
         shape = MODEL.operation_model(operation).output_shape
-        if shape is not None and operation != "DeleteFunction":
+        if shape is not None and operation not in _OTHER_THAN_MODELLED:
             report = ParamValidator().validate(answer, shape)
             assert not report.has_errors(), report.generate_report()
         return answer
@@ -127,14 +147,16 @@ class Management:
 
 @asynccontextmanager
 async def management(
-    directory: Path, documents: Documents | None = None, limits: Limits | None = None
+    directory: Path, documents: Documents | None = None, limits: Limits | None = None, s3_endpoint: str = ""
 ) -> AsyncIterator[Management]:
-    running = Management(documents or MemoryDocuments(), directory, limits or Limits())
+    running = Management(documents or MemoryDocuments(), directory, limits or Limits(), s3_endpoint)
     await running.packages.open()
     running.catalog.open()
     await running.activation.open()
+    await running.settling.open()
     try:
         yield running
     finally:
+        await running.settling.close()
         await running.activation.close()
         running.catalog.close()

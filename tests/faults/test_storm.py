@@ -33,6 +33,8 @@ def handler(event, context):
 """
 
 WEIGHTS = {"answer": 60, "raise": 20, "exit": 5, "leave": 3, "kill": 4, "crash": 4, "eat": 3, "hang": 1}
+# Two launchers, each with a box in stock; in the zygote's, a process that waits to be the runtime.
+AT_REST = 5
 
 
 def is_right(event: dict[str, Any], error: str | None, payload: Any) -> bool:
@@ -79,12 +81,13 @@ def test_a_storm_of_failures_gets_right_answers_and_leaves_nothing(tmp_path: Pat
     try:
         name = server.deploy("storm", CODE, Timeout=10, MemorySize=512)
         server.invoke(name, {"do": "answer", "n": 0})
-        until(lambda: len(_descendants(server.process.pid)) <= 2)
+        until(lambda: len(_descendants(server.process.pid)) <= AT_REST)
         before = Belongings(server)
         wrong, done = _storm(server, name)
         assert wrong == []
         assert sum(done.values()) == STORM
-        until(lambda: len(_descendants(server.process.pid)) <= before.processes)
+        # What was kept ready for more of the storm is given back after a minute.
+        until(lambda: len(_descendants(server.process.pid)) <= before.processes, 150)
         until(lambda: repr(Belongings(server)) == repr(before))
     finally:
         assert server.stop() == 0

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.isolation_programs import box, program, shell
 from linux.box_fixtures import OWNER, attached, opened, skip_without_namespaces, until
+from pasture.isolation import launching, stock
 from pasture.isolation.launcher import limits
 from pasture.isolation.spec import Exit, Isolation, Process, Sandbox
 
@@ -36,6 +37,9 @@ def descriptors(pid: int) -> int:
 
 def mounts() -> str:
     return Path("/proc/self/mounts").read_text()
+
+
+STOCK = 16
 
 
 def children(pid: int) -> set[int]:
@@ -73,27 +77,51 @@ async def test_fifty_boxes_leave_no_process_cgroup_mount_or_descriptor(tmp_path:
             sandbox = await isolation.create(box(f"box-{n}"))
             assert await shell(sandbox, "echo fine") == (Exit(0), "fine\n")
             await sandbox.destroy()
-        # One blank box may be in stock, with its cgroup, its pidfd and its socket.
-        await until(lambda: len(children(launcher)) <= 1)
-        await until(lambda: len(groups()) <= 1)
-        await until(lambda: descriptors(launcher) <= before[1] + 2)
+        # Boxes are in stock, each with its cgroup, its pidfd and its socket.
+        await until(lambda: len(children(launcher)) <= STOCK)
+        await until(lambda: len(groups()) <= STOCK)
+        await until(lambda: descriptors(launcher) <= before[1] + 2 * STOCK)
         assert descriptors(os.getpid()) == before[0]
         assert mounts() == mounted
     assert groups() == set()
     assert is_gone(launcher)
 
 
-async def test_when_the_launcher_is_killed_its_boxes_are_gone_and_new_ones_work(tmp_path: Path) -> None:
+async def test_when_the_launcher_is_killed_its_boxes_live_on_and_new_ones_work(tmp_path: Path) -> None:
     async with opened(tmp_path) as isolation:
         sandbox = await isolation.create(box("one"))
         process = await sleeper(sandbox)
-        pids = sandbox.pids()
         os.kill(launcher_pid(), signal.SIGKILL)
-        assert await process.wait() == Exit(None, signal.SIGKILL)
-        await until(lambda: all(is_gone(pid) for pid in pids))
         assert await shell(await isolation.create(box("two")), "echo fine") == (Exit(0), "fine\n")
+        assert await shell(sandbox, "echo fine as well") == (Exit(0), "fine as well\n")
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == Exit(None, signal.SIGTERM)
+        pids = sandbox.pids()
         await sandbox.destroy()
+        assert [pid for pid in pids if not is_gone(pid)] == []
     assert groups() == set()
+
+
+async def test_boxes_that_are_being_made_when_the_launcher_is_killed_are_made_by_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        making = [asyncio.create_task(isolation.create(box(f"box-{n}"))) for n in range(20)]
+        await asyncio.wait(making, return_when=asyncio.FIRST_COMPLETED)
+        os.kill(launcher_pid(), signal.SIGKILL)
+        for sandbox in await asyncio.gather(*making):
+            assert await shell(sandbox, "echo fine") == (Exit(0), "fine\n")
+    assert groups() == set()
+
+
+async def test_what_was_kept_ready_for_a_burst_is_given_back_when_nobody_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "KEPT_SECONDS", 0.2)
+    monkeypatch.setattr(stock, "KEPT_SECONDS", 0.2)
+    async with opened(tmp_path) as isolation:
+        burst = await asyncio.gather(*(isolation.create(box(f"box-{n}")) for n in range(8)))
+        await asyncio.gather(*(sandbox.destroy() for sandbox in burst))
+        await until(lambda: len(groups()) == 1)
+        assert await shell(await isolation.create(box("one")), "echo fine") == (Exit(0), "fine\n")
 
 
 async def test_when_the_server_is_killed_launcher_and_boxes_go_and_the_next_start_clears_up(tmp_path: Path) -> None:
@@ -140,8 +168,8 @@ async def test_a_creation_that_is_cancelled_leaves_nothing(tmp_path: Path) -> No
             await asyncio.gather(creating, return_exceptions=True)
             if not creating.cancelled():
                 await creating.result().destroy()
-        await until(lambda: len(groups()) <= 1)
-        await until(lambda: len(children(launcher_pid())) <= 1)
+        await until(lambda: len(groups()) <= STOCK)
+        await until(lambda: len(children(launcher_pid())) <= STOCK)
 
 
 async def test_what_daemonised_itself_ends_with_its_box(tmp_path: Path) -> None:

@@ -99,3 +99,25 @@ async def test_after_kill_9_every_blob_is_whole_and_every_acknowledged_one_is_th
         assert hashlib.sha256(blobs.path(sha256).read_bytes()).hexdigest() == sha256
     await blobs.clear_temporary()
     assert len(list((tmp_path / "temporary").iterdir())) == 0
+
+
+async def test_what_was_received_bit_by_bit_is_kept_as_if_it_had_been_put(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    async with blobs.receiving() as path:
+        path.write_bytes(b"hello")
+        await blobs.keep(path, HELLO)
+        assert blobs.path(HELLO).read_bytes() == b"hello"
+    assert blobs.path(HELLO).stat().st_mode & 0o777 == 0o444
+    async with blobs.receiving() as path:
+        path.write_bytes(b"hello")
+        await blobs.keep(path, HELLO)
+    assert await blobs.sizes() == {HELLO: 5}
+    assert list((tmp_path / "blobs" / "temporary").iterdir()) == []
+
+
+async def test_what_was_received_and_not_kept_is_gone(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    async with blobs.receiving() as path:
+        path.write_bytes(b"half of it")
+    assert not path.exists()
+    assert await blobs.sizes() == {}

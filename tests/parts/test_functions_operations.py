@@ -25,6 +25,9 @@ from pasture.domain.scope import Scope
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.package import Packages
+from pasture.functions.s3 import S3
+from pasture.functions.s3_options import S3Options
+from pasture.functions.sources import Sources
 from pasture.http.message import Headers, Request
 from pasture.kit.clock import ManualClock
 from pasture.runtimes.fake import FakeFamily
@@ -101,7 +104,12 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
     activation = Activation(catalog, packages, runtimes)
     await activation.open()
     functions = FunctionsOperations(
-        catalog, runtimes, lambda base, sha256, name: f"{base}/{sha256[:8]}/{name}", limits, architecture="x86_64"
+        catalog,
+        runtimes,
+        lambda base, sha256, name: f"{base}/{sha256[:8]}/{name}",
+        Sources(packages, S3(S3Options(), limits.code_unzipped_bytes)),
+        limits,
+        architecture="x86_64",
     )
     yield Node(functions, AccountOperations(catalog, limits), catalog, activation)
     await activation.close()

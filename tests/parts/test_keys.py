@@ -43,6 +43,20 @@ def test_a_running_ring_sees_what_another_one_changes(tmp_path: Path) -> None:
     assert running.find(key.id) is None
 
 
+def test_a_running_ring_sees_a_file_that_was_edited_in_place_moved_away_or_put_back(tmp_path: Path) -> None:
+    running, file = ring(tmp_path), tmp_path / "keys.json"
+    key = ring(tmp_path).create()
+    assert running.find(key.id) == key
+    file.write_text(file.read_text().replace(key.secret, "edited"))
+    edited = running.find(key.id)
+    assert edited is not None
+    assert edited.secret == "edited"
+    file.rename(tmp_path / "away.json")
+    assert running.find(key.id) is None
+    (tmp_path / "away.json").rename(file)
+    assert running.find(key.id) == edited
+
+
 def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     ring(tmp_path).create()
     assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600

@@ -91,8 +91,11 @@ async def test_every_publication_has_the_next_number_whatever_was_deleted(node: 
         (
             {"S3Bucket": "bucket", "S3Key": "key"},
             (
-                "NotImplementedException",
-                ("Layers from S3 (S3Bucket, S3Key) are not built in Pasture yet. Send the layer's package as ZipFile."),
+                "InvalidParameterValueException",
+                (
+                    "Error occurred while GetObject. This server has no S3: set s3_endpoint "
+                    "(`pasture serve --s3-endpoint`), or send the package as ZipFile."
+                ),
             ),
         ),
         ({}, ("InvalidParameterValueException", "Please provide a source for layer content.")),

@@ -165,3 +165,26 @@ async def test_a_reader_that_gives_up_loses_nothing_of_what_was_written(service:
     await service.flush()
     (stored,) = await store._database.read(lambda c: c.execute("SELECT count(*) FROM events").fetchone())
     assert stored == 3 * intake._BATCH
+
+
+async def test_who_reads_between_an_answer_and_its_end_reads_the_end_too(service: LogService) -> None:
+    writer = service.writer(SCOPE, GROUP, STREAM)
+    writer.write(NOW, "START")
+    writer.owes(True)
+
+    def ends() -> None:
+        writer.write(NOW, "END")
+        writer.owes(False)
+
+    asyncio.get_running_loop().call_later(0.01, ends)
+    assert await messages(service) == ["START", "END"]
+
+
+async def test_an_end_that_does_not_come_is_not_waited_for_long(
+    service: LogService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_LAST_WORDS_SECONDS", 0.01)
+    writer = service.writer(SCOPE, GROUP, STREAM)
+    writer.write(NOW, "START")
+    writer.owes(True)
+    assert await messages(service) == ["START"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fakes.management import ARN, Management, management
+from fakes.management import ARN, Management, management, zip_of
 from pasture.domain.errors import AccessDenied, InvalidParameterValue
 from pasture.domain.scope import Scope
 from pasture.store.kinds.memory import MemoryDocuments
@@ -257,3 +257,38 @@ async def test_nobody_sets_the_role_of_another_accounts_function(node: Managemen
     request: dict[str, Any] = {"FunctionName": ARN, "Role": "arn:aws:iam::000000000000:role/admin"}
     with pytest.raises(AccessDenied):
         await node.call(operation, scope=Scope("111122223333"), **request)
+
+
+async def test_who_is_allowed_configures_another_accounts_function_but_for_its_role(node: Management) -> None:
+    answer = await node.call(
+        "UpdateFunctionConfiguration", scope=Scope("111122223333"), FunctionName=ARN, Description="theirs"
+    )
+    assert (answer["FunctionArn"], answer["Description"]) == (ARN, "theirs")
+    await node.activation.idle()
+    with pytest.raises(AccessDenied, match="Cross-account pass role is not allowed"):
+        await node.call(
+            "UpdateFunctionConfiguration",
+            scope=Scope("111122223333"),
+            FunctionName=ARN,
+            Role="arn:aws:iam::111122223333:role/mine",
+        )
+
+
+async def test_layers_of_another_accounts_function_are_open_to_it_and_to_who_sets_them(node: Management) -> None:
+    other = Scope("111122223333")
+    own = await node.layer("own")
+    await node.call("PublishLayerVersion", scope=other, LayerName="theirs", Content={"ZipFile": zip_of("x")})
+    theirs = "arn:aws:lambda:us-east-1:111122223333:layer:theirs:1"
+    update: dict[str, Any] = {"FunctionName": ARN, "scope": other}
+    for layer in (own, theirs):
+        with pytest.raises(AccessDenied):
+            await node.call("UpdateFunctionConfiguration", Layers=[layer], **update)
+    permission: dict[str, Any] = {
+        "LayerName": "own",
+        "VersionNumber": 1,
+        "StatementId": "s",
+        "Principal": other.account,
+    }
+    await node.call("AddLayerVersionPermission", Action="lambda:GetLayerVersion", **permission)
+    answer = await node.call("UpdateFunctionConfiguration", Layers=[own], **update)
+    assert [layer["Arn"] for layer in answer["Layers"]] == [own]

@@ -299,7 +299,7 @@ class Catalogs(RuleBasedStateMachine):
         assert packages <= stored <= packages | {digest for version in versions for digest in version.digests}
 
     def _sha256(self, code: str) -> str:
-        return self.run_(self.catalog.check_code(zip_of(code))).sha256
+        return self.run_(self.node.packages.check(zip_of(code))).sha256
 
 
 Catalogs.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -230,7 +230,7 @@ def test_a_signal_to_its_own_group_does_not_reach_the_server(prison: Prison) -> 
 
 def test_the_descriptors_it_was_born_with_are_its_streams_and_no_more(prison: Prison) -> None:
     code = "result = sorted({os.readlink(f'/proc/self/fd/{fd}').partition(':')[0] for fd in range(4)})"
-    assert prison.result(code) == ["/null", "pipe"]
+    assert prison.result(code) == ["/dev/null", "pipe"]
 
 
 def test_the_servers_keys_and_variables_are_not_in_its_environment(prison: Prison) -> None:

@@ -83,7 +83,7 @@ class Server:
         options: dict[str, Any] = {"Runtime": RUNTIME, "Handler": "app.handler", "Role": ROLE, "Timeout": 10, **more}
         client = self.functions
         client.create_function(FunctionName=name, Code={"ZipFile": package(code)}, **options)
-        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0})
+        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
         return name
 
     def invoke(self, name: str, event: object = None, **more: Any) -> "Answer":

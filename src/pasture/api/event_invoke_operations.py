@@ -1,7 +1,7 @@
 """Put, Update, Get, List and DeleteFunctionEventInvokeConfig, in the words recorded from AWS (reference 13)."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.paging import mark, unmark
 from pasture.domain.errors import ApiError, InvalidParameterValue, ResourceNotFound
@@ -22,6 +22,8 @@ _ON_FAILURE = _ON_SUCCESS | {"s3"}
 
 
 class EventInvokeOperations:
+    kept: ClassVar = "until asynchronous invocation is served"
+
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock

@@ -4,16 +4,18 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.function_answers import require_function, shown
 from pasture.api.paging import bad_marker, mark, unmark
-from pasture.domain.errors import InvalidParameterValue, ResourceNotFound
+from pasture.domain.errors import AccessDenied, InvalidParameterValue, ResourceNotFound
 from pasture.domain.function import LATEST, Function, FunctionVersion, UsedLayer
 from pasture.domain.identifiers import FunctionRef, locate_function, parse_function
 from pasture.domain.limits import Limits
+from pasture.domain.scope import Scope
 from pasture.functions import configuration, validation
 from pasture.functions.catalog import Catalog
+from pasture.functions.sources import Sources
 from pasture.functions.validation import Ground
 from pasture.functions.versions import check_updatable
 from pasture.runtimes.registry import Runtimes, machine_architecture
@@ -26,16 +28,23 @@ Link = Callable[[str, str, str], str]
 
 
 class FunctionsOperations:
+    partly: ClassVar = dict.fromkeys(
+        ("CreateFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration"),
+        "container images and members that differences.md names are refused",
+    )
+
     def __init__(
         self,
         catalog: Catalog,
         runtimes: Runtimes,
         link: Link,
+        sources: Sources,
         limits: Limits,
         architecture: str | None = None,
     ) -> None:
         self._catalog = catalog
         self._runtimes = runtimes
+        self._sources = sources
         self._limits = limits
         self._architecture = architecture or machine_architecture()
         self._link = link
@@ -46,12 +55,16 @@ class FunctionsOperations:
         validation.check_create(request, await self._ground())
         draft = configuration.drafted(request, call.scope, ref.name, self._architecture)
         publish = request.get("Publish", False)
-        async with self._layers(call, request) as layers:
+        async with (
+            self._sources.package(request["Code"], call.scope.region) as package,
+            self._layers(call, request) as layers,
+        ):
             function = await self._catalog.create(
                 dataclasses.replace(draft, layers=layers or ()),
-                request["Code"]["ZipFile"],
+                package,
                 tags=request.get("Tags") or {},
                 publish=publish,
+                code_signing_config=request.get("CodeSigningConfigArn") or "",
             )
         return await self._written(function, publish=publish)
 
@@ -77,27 +90,32 @@ class FunctionsOperations:
         scope = ref.scope(call.scope)
         current = await self._catalog.get(scope, ref.name)
         validation.check_code(request, await self._ground())
-        zip_bytes, revision_id = request["ZipFile"], request.get("RevisionId")
+        revision_id, publish = request.get("RevisionId"), request.get("Publish", False)
 
         def edit(version: FunctionVersion) -> FunctionVersion:
             return configuration.edited(version, {m: request[m] for m in _CODE_MEMBERS if m in request})
 
-        if request.get("DryRun"):
-            check_updatable(current.latest, revision_id)
-            code = await self._catalog.check_code(zip_bytes)
-            return await shown(self._runtimes, dataclasses.replace(edit(current.latest), code=code))
-        publish = request.get("Publish", False)
-        function = await self._catalog.update_code(
-            scope, ref.name, zip_bytes, edit, revision_id=revision_id, publish=publish
-        )
+        check_updatable(current.latest, revision_id)
+        async with self._sources.package(request, scope.region) as package:
+            if request.get("DryRun"):
+                code = await self._catalog.check_code(current, package)
+                return await shown(self._runtimes, dataclasses.replace(edit(current.latest), code=code))
+            function = await self._catalog.update_code(
+                scope, ref.name, package, edit, revision_id=revision_id, publish=publish
+            )
         return await self._written(function, publish=publish)
 
     async def update_function_configuration(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
-        ref = parse_function(request["FunctionName"], call.scope)
+        ref = locate_function(request["FunctionName"], call.scope)
         require_function(ref)
+        scope = ref.scope(call.scope)
+        if scope != call.scope and "Role" in request:
+            # Who may pass a role is said in the role's account, and asked in the caller's.
+            raise AccessDenied("Cross-account pass role is not allowed.")
         ground = await self._ground()
 
-        async with self._layers(call, request) as layers:
+        # Layers that the function comes to have are for its account to use, and for the caller to choose.
+        async with self._layers(call, request), self._layers(call, request, scope) as layers:
 
             def edit(version: FunctionVersion) -> FunctionVersion:
                 validation.check_configuration(request, version, ground)
@@ -105,7 +123,7 @@ class FunctionsOperations:
                 return changed if layers is None else dataclasses.replace(changed, layers=layers)
 
             function = await self._catalog.update_configuration(
-                call.scope, ref.name, edit, revision_id=request.get("RevisionId")
+                scope, ref.name, edit, revision_id=request.get("RevisionId")
             )
         return await shown(self._runtimes, function.latest)
 
@@ -154,13 +172,18 @@ class FunctionsOperations:
         return Ground(self._limits, runtimes, self._architecture)
 
     @asynccontextmanager
-    async def _layers(self, call: "Call", request: dict[str, Any]) -> AsyncIterator[tuple[UsedLayer, ...] | None]:
-        """What the request's Layers are; None when it names none and those that there are shall stay."""
+    async def _layers(
+        self, call: "Call", request: dict[str, Any], scope: Scope | None = None
+    ) -> AsyncIterator[tuple[UsedLayer, ...] | None]:
+        """What the request's Layers are; None when it names none and those that there are shall stay.
+
+        They must be open to `scope`, the caller's own when it is None.
+        """
         if "Layers" not in request:
             yield None
             return
         validation.check_layers(request["Layers"], self._limits)
-        async with self._catalog.layers.using(request["Layers"], call.scope, call.principal.arn) as layers:
+        async with self._catalog.layers.using(request["Layers"], scope or call.scope, call.principal.arn) as layers:
             yield layers
 
     async def _asked_for(self, call: "Call", request: dict[str, Any]) -> tuple[Function, FunctionVersion, FunctionRef]:

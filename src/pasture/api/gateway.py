@@ -2,7 +2,6 @@
 
 import logging
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from pasture.api.auth.authenticator import Authenticates
@@ -14,6 +13,7 @@ from pasture.api.wire.restjson import rest_json_error
 from pasture.api.wire.service import Service, internal_error
 from pasture.domain.errors import ApiError, UnknownOperation
 from pasture.http.message import Request, Response
+from pasture.kit.random_ids import random_uuid
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Gateway:
         authenticator: Authenticates,
         plain: Mapping[str, PlainHandler] | None = None,
         *,
-        new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_request_id: Callable[[], str] = random_uuid,
     ) -> None:
         self._services = dict(services)
         self._authenticator = authenticator
@@ -131,7 +131,7 @@ def base_url(request: Request) -> str:
 
 def too_large(method: str, target: str, request_id: str = "") -> Response:
     """The answer to a request whose body passed `body_limit`; the rest of it is not read."""
-    response = rest_json_error(too_large_error(method, target), request_id or str(uuid.uuid4()))
+    response = rest_json_error(too_large_error(method, target), request_id or random_uuid())
     response.close = True
     return response
 

@@ -2,10 +2,9 @@
 
 import asyncio
 import base64
-import secrets
-import uuid
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -18,6 +17,7 @@ from pasture.domain.invocation import Invocation, Outcome, ResponseSink
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.kit.clock import Clock
+from pasture.kit.random_ids import random_hex, random_uuid
 
 if TYPE_CHECKING:
     from pasture.api.call import Call
@@ -33,6 +33,8 @@ _CHECK_ELSEWHERE_BYTES = 256 * 1024
 
 
 class InvokeOperations:
+    partly: ClassVar = {"Invoke": "InvocationType Event is refused"}
+
     def __init__(self, resolve: Resolve, invoke: Invoke, limits: Limits, clock: Clock) -> None:
         self._resolve = resolve
         self._invoke = invoke
@@ -62,15 +64,20 @@ class InvokeOperations:
 
     async def _routed(self, call: "Call", request: dict[str, Any]) -> tuple[FunctionVersion, str]:
         """Which version is meant, and the ARN as the caller addressed it."""
-        reference = locate_function(request["FunctionName"], call.scope, request.get("Qualifier"))
-        return await self._resolve(reference.scope(call.scope), reference), reference.arn(call.scope)
+        reference, scope, arn = _addressed(request["FunctionName"], call.scope, request.get("Qualifier"))
+        return await self._resolve(scope, reference), arn
 
     async def _invocation(
         self, call: "Call", request: dict[str, Any], arn: str, sink: ResponseSink | None = None
     ) -> Invocation:
         payload = request.get("Payload") or b"{}"
-        await self._check(payload)
-        trace = call.request.headers.get("x-amzn-trace-id") or _new_trace(self._clock.now())
+        if len(payload) > self._limits.payload_bytes:
+            raise RequestTooLarge(_TOO_LARGE.format(size=len(payload)))
+        if len(payload) < _CHECK_ELSEWHERE_BYTES:
+            check_json(payload)
+        else:
+            await asyncio.to_thread(check_json, payload)
+        trace = call.request.headers.first.get("x-amzn-trace-id") or _new_trace(self._clock.now())
         call.answer_headers["X-Amzn-Trace-Id"] = trace
         return Invocation(
             request_id=call.request_id,
@@ -79,17 +86,9 @@ class InvokeOperations:
             trace_id=trace,
             client_context=self._client_context(request.get("ClientContext", "")),
             tail=request.get("LogType") == "Tail",
-            invocation_id=str(uuid.uuid4()),
+            invocation_id=random_uuid(),
             sink=sink,
         )
-
-    async def _check(self, payload: bytes) -> None:
-        if len(payload) > self._limits.payload_bytes:
-            raise RequestTooLarge(_TOO_LARGE.format(size=len(payload)))
-        if len(payload) < _CHECK_ELSEWHERE_BYTES:
-            check_json(payload)
-        else:
-            await asyncio.to_thread(check_json, payload)
 
     def _client_context(self, header: str) -> str:
         """Base64 of a JSON object, handed to the runtime as its text."""
@@ -107,6 +106,13 @@ class InvokeOperations:
             raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from error
 
 
+@lru_cache(maxsize=4096)
+def _addressed(name: str, caller: Scope, qualifier: str | None) -> tuple[FunctionRef, Scope, str]:
+    """The function that is meant, whose it is, and its ARN as it was addressed."""
+    reference = locate_function(name, caller, qualifier)
+    return reference, reference.scope(caller), reference.arn(caller)
+
+
 def _told(outcome: Outcome, version: FunctionVersion) -> dict[str, Any]:
     answer: dict[str, Any] = {"StatusCode": 200, "ExecutedVersion": version.version, "Payload": outcome.payload}
     if outcome.failed:
@@ -118,4 +124,4 @@ def _told(outcome: Outcome, version: FunctionVersion) -> dict[str, Any]:
 
 def _new_trace(now: float) -> str:
     """A trace header as AWS makes one for an invocation that came without (reference 2.6): not sampled."""
-    return f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+    return f"Root=1-{int(now):08x}-{random_hex(24)};Parent={random_hex(16)};Sampled=0"

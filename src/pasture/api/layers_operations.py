@@ -10,7 +10,9 @@ from pasture.domain.errors import InvalidParameterValue, ResourceNotFound
 from pasture.domain.function import Code
 from pasture.domain.layer import LayerRef, LayerStatement, LayerVersion, parse_layer, parse_layer_arn
 from pasture.functions import validation
+from pasture.functions.configuration import shown_signature
 from pasture.functions.layers import Layers, denied
+from pasture.functions.sources import Sources
 from pasture.kit.clock import aws_timestamp
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ PAGE = 50
 
 
 class LayersOperations:
-    def __init__(self, layers: Layers, link: Link) -> None:
+    def __init__(self, layers: Layers, link: Link, sources: Sources) -> None:
         self._layers = layers
+        self._sources = sources
         self._link = link
 
     # Versions...
@@ -43,7 +46,8 @@ class LayersOperations:
             runtimes=_sent(request, "CompatibleRuntimes"),
             architectures=_sent(request, "CompatibleArchitectures"),
         )
-        return self._shown(call, await self._layers.publish(draft, request["Content"]["ZipFile"]))
+        async with self._sources.package(request["Content"], call.scope.region) as package:
+            return self._shown(call, await self._layers.publish(draft, package))
 
     async def get_layer_version(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         return self._shown(call, await self._readable(call, _asked_for(call, request)))
@@ -129,6 +133,7 @@ class LayersOperations:
             "Location": self._link(call.base_url, version.code.sha256, f"{version.name}-{version.number}.zip"),
             "CodeSha256": base64.b64encode(bytes.fromhex(version.code.sha256)).decode(),
             "CodeSize": version.code.size,
+            **shown_signature(version.code),
         }
         return {"Content": content, "LayerArn": version.layer_arn, **_listed(version)}
 

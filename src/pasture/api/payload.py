@@ -18,11 +18,13 @@ _WORD = re.compile(r"[\w$]+", re.ASCII)
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _SPACE = " \t\r\n"
 
+_decode = msgspec.json.Decoder().decode
+
 
 def check_json(payload: bytes) -> None:
     """Raises InvalidRequestContent."""
     try:
-        msgspec.json.decode(payload)
+        _decode(payload)
     except RecursionError as error:
         raise _unparsable("Document nesting depth exceeds the maximum allowed", payload, 1) from error
     except (msgspec.DecodeError, UnicodeDecodeError):

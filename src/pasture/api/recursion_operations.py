@@ -1,6 +1,6 @@
 """PutFunctionRecursionConfig and GetFunctionRecursionConfig."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.function_answers import require_function
 from pasture.domain.identifiers import FunctionRef, locate_function
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 class RecursionOperations:
+    kept: ClassVar = "no recursion is looked for"
+
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 

@@ -1,6 +1,6 @@
 """PutRuntimeManagementConfig and GetRuntimeManagementConfig, of `$LATEST` and of versions."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.domain.errors import InvalidParameterValue, ResourceNotFound
 from pasture.domain.function import LATEST
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 class RuntimeManagementOperations:
+    kept: ClassVar = "a runtime is updated when the machine's interpreter is"
+
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 

@@ -3,8 +3,10 @@
 import uuid
 from collections.abc import Callable
 
+from pasture.api.code_signing_operations import CodeSigningOperations
 from pasture.api.concurrency_operations import ConcurrencyOperations
 from pasture.api.event_invoke_operations import EventInvokeOperations
+from pasture.api.event_source_mapping_operations import EventSourceMappingOperations
 from pasture.api.permissions_operations import PermissionsOperations
 from pasture.api.recursion_operations import RecursionOperations
 from pasture.api.runtime_management_operations import RuntimeManagementOperations
@@ -21,8 +23,10 @@ def settings_operations(
         TagsOperations(catalog),
         PermissionsOperations(catalog),
         ConcurrencyOperations(catalog),
+        CodeSigningOperations(catalog),
         EventInvokeOperations(catalog, clock),
         RecursionOperations(catalog),
         RuntimeManagementOperations(catalog),
         UrlsOperations(catalog, clock, new_id),
+        EventSourceMappingOperations(catalog, clock, new_id),
     ]

@@ -1,6 +1,6 @@
 """STS: who am I, and temporary credentials of a role."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.auth.authorisation import Authorizer
 from pasture.domain.errors import AccessDenied, ApiError, ValidationError
@@ -37,6 +37,8 @@ class CallerIdentity:
 
 class AssumingRoles:
     """Without an authoriser (`--no-auth`) anyone may assume any role, one that nobody has made too."""
+
+    partly: ClassVar = {"AssumeRole": "PolicyArns, tags, SourceIdentity and MFA are refused"}
 
     def __init__(self, roles: Roles, sessions: Sessions, authorizer: Authorizer | None) -> None:
         self._roles = roles

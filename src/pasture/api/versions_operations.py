@@ -1,6 +1,6 @@
 """PublishVersion and ListVersionsByFunction."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.function_answers import require_function, shown
 from pasture.api.paging import mark, unmark_number
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class VersionsOperations:
+    partly: ClassVar = {"PublishVersion": "PublishTo is refused"}
+
     def __init__(self, catalog: Catalog, runtimes: Runtimes, limits: Limits) -> None:
         self._catalog = catalog
         self._runtimes = runtimes

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from pasture.runtimes.registry import Runtimes
 from pasture.runtimes.spec import InstalledRuntime
 
 NETWORK_TAG = "pasture:network"
+ZYGOTE_TAG = "pasture:zygote"
 
 
 class Issue(Protocol):
@@ -52,6 +53,8 @@ class EnvironmentFactory:
     network_default: str
     """Of functions without the tag `pasture:network`."""
     proportional_cpu: bool = True
+    zygotes: bool = True
+    """Whether runtimes are forked from zygotes, for functions without the tag `pasture:zygote` = `off`."""
 
     async def make(self, id_: str, version: FunctionVersion) -> Environment:
         """Raises RuntimeUnavailable or FileNotFoundError when what the version needs is gone."""
@@ -76,8 +79,15 @@ class EnvironmentFactory:
             )
         raise AssertionError  # for the type checker: the block above returns or raises
 
+    async def prepare(self, version: FunctionVersion) -> None:
+        """Have what environments of this version will be forked from. Nothing where there is nothing to fork from."""
+        runtime = self.runtimes.ready(version.runtime)
+        if self.zygotes and runtime is not None and runtime.zygote is not None:
+            await self.isolation.prepare(runtime.zygote)
+
     async def _plan(self, id_: str, version: FunctionVersion, runtime: InstalledRuntime) -> Plan:
         opt = await self.packages.opt(version.layer_digests)
+        tags = await self._tags(version)
         today = datetime.fromtimestamp(self.clock.now(), UTC)
         return make_plan(
             id_,
@@ -89,16 +99,16 @@ class EnvironmentFactory:
             opt,
             _extensions(opt),
             proportional_cpu=self.proportional_cpu,
-            network=await self._wants_network(version),
+            network=tags.get(NETWORK_TAG, self.network_default) == "nat",
+            zygote=self.zygotes and tags.get(ZYGOTE_TAG) != "off",
             credentials=self._credentials(version),
             metadata_token=secrets.token_urlsafe(32),
         )
 
-    async def _wants_network(self, version: FunctionVersion) -> bool:
-        """A tag, as it needs no member that AWS does not have. Whatever is not `nat` is none."""
+    async def _tags(self, version: FunctionVersion) -> Mapping[str, str]:
+        """What a function chooses by a tag needs no member that AWS does not have."""
         function = await self.find(version.scope, version.name)
-        tags = function.tags if function is not None else {}
-        return tags.get(NETWORK_TAG, self.network_default) == "nat"
+        return function.tags if function is not None else {}
 
     def _credentials(self, version: FunctionVersion) -> dict[str, str]:
         """The execution role's, for this environment: a role that is not known here may do nothing."""

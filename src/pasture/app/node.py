@@ -12,6 +12,7 @@ from pasture.api.aliases_operations import AliasesOperations
 from pasture.api.auth.authenticator import Authenticates, Authenticator, OpenDoor
 from pasture.api.auth.authorisation import Authorizer
 from pasture.api.auth.keys import KeyRing
+from pasture.api.auth.resource_keys import ResourceKeys
 from pasture.api.auth.resource_policies import ResourcePolicies
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
@@ -32,8 +33,11 @@ from pasture.environments.pool import Pool
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
+from pasture.functions.event_source_settling import MappingSettling
 from pasture.functions.package import Packages
 from pasture.functions.records import VersionKey
+from pasture.functions.s3 import S3
+from pasture.functions.sources import Sources
 from pasture.http.message import Request, Response
 from pasture.http.server import HttpLimits, HttpServer
 from pasture.iam import roles as iam_roles
@@ -48,6 +52,8 @@ from pasture.logs.service import LogService
 from pasture.logs.store import LogStore
 from pasture.runtimes.registry import Runtimes, families
 from pasture.settings import Settings
+from pasture.signing import profiles, verifying
+from pasture.signing.profiles import Profiles
 from pasture.store.blobs import Blobs
 from pasture.store.documents import Documents
 from pasture.store.kinds.sqlite import SqliteDocuments
@@ -109,8 +115,14 @@ class Node:
         await logs.open()
 
         runtimes = Runtimes(families(settings.runtimes_dir))
+        signers = Profiles(data.path / profiles.DIRECTORY)
         catalog = Catalog(
-            documents, packages, limits=settings.limits, clock=self._clock, new_id=lambda: str(uuid.uuid4())
+            documents,
+            packages,
+            limits=settings.limits,
+            clock=self._clock,
+            new_id=lambda: str(uuid.uuid4()),
+            inspect=lambda package: verifying.inspect(package, signers),
         )
         catalog.open()
         stack.callback(catalog.close)
@@ -132,6 +144,7 @@ class Node:
             find=catalog.find,
             network_default=settings.network_default,
             proportional_cpu=settings.proportional_cpu,
+            zygotes=settings.zygotes,
         )
         self.pool = Pool(
             factory.make,
@@ -145,14 +158,18 @@ class Node:
         stack.callback(catalog.on_change(self._function_changed))
         stack.callback(catalog.versions.on_change(self._version_changed))
 
-        activation = Activation(catalog, packages, runtimes)
+        activation = Activation(catalog, packages, runtimes, prepared=factory.prepare)
         await activation.open()
         stack.push_async_callback(activation.close)
+        settling = MappingSettling(catalog.event_source_mappings)
+        await settling.open()
+        stack.push_async_callback(settling.close)
         collection = Collection(catalog, packages)
         collection.open()
         stack.push_async_callback(collection.close)
 
-        gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes)
+        sources = Sources(packages, S3(settings.s3_options, settings.limits.code_unzipped_bytes))
+        gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes, sources)
         limits = HttpLimits(body_bytes=body_limit, too_large=gateway.too_large)
         self._server = HttpServer(gateway, limits)
         stack.push_async_callback(self._server.close, _LAST_ANSWERS)
@@ -169,12 +186,14 @@ class Node:
         catalog: Catalog,
         logs: LogService,
         runtimes: Runtimes,
+        sources: Sources,
     ) -> Gateway:
         settings = self._settings
         downloads = Downloads(await _secret(documents, "link-secret"), self._clock, blobs.path)
         roles = Roles(data / iam_roles.FILE)
         policies = ResourcePolicies(catalog.find, catalog.layers.find)
-        authorizer = Authorizer(self._clock, policies, open_door=not settings.auth)
+        keys_of = ResourceKeys(catalog.event_source_mappings.find)
+        authorizer = Authorizer(self._clock, policies, keys_of=keys_of, open_door=not settings.auth)
         authorise = authorizer.authorise
         invoker = DirectInvoker(self.pool.run, settings.limits, catalog.reservations.of)
         resolver = Resolver(catalog.find, catalog.versions.find)
@@ -184,10 +203,10 @@ class Node:
                 "lambda",
                 [
                     InvokeOperations(resolver, invoker.invoke, settings.limits, self._clock),
-                    FunctionsOperations(catalog, runtimes, downloads.link, settings.limits),
+                    FunctionsOperations(catalog, runtimes, downloads.link, sources, settings.limits),
                     VersionsOperations(catalog, runtimes, settings.limits),
                     AliasesOperations(catalog, settings.limits),
-                    LayersOperations(catalog.layers, downloads.link),
+                    LayersOperations(catalog.layers, downloads.link, sources),
                     AccountOperations(catalog, settings.limits),
                     *settings_operations(catalog, self._clock),
                 ],

@@ -14,6 +14,7 @@ from pasture.cli.logs import logs
 from pasture.cli.roles import roles
 from pasture.cli.runtimes import runtimes
 from pasture.cli.serve import serve
+from pasture.cli.signer import signer
 
 
 class Program(click.Group):
@@ -46,7 +47,7 @@ def main() -> None:
     """
 
 
-for command in (serve, env, functions, invoke, logs, runtimes, keys, roles):
+for command in (serve, env, functions, invoke, logs, runtimes, keys, roles, signer):
     main.add_command(command)
 
 if __name__ == "__main__":

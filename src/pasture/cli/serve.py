@@ -44,6 +44,11 @@ _LEVELS = ("debug", "info", "warning", "error")
     show_default="auto",
     help="Whether functions have a way out; auto: where this machine allows it.",
 )
+@click.option(
+    "--s3-endpoint",
+    metavar="URL",
+    help="Where code in S3 is read from; `aws`: from Amazon's, with this process's keys.",
+)
 @click.option("--idle-seconds", type=float, help="Stop an environment that has served nothing for so long.")
 @click.option("--memory-mb", type=int, help="What all environments together may use.")
 @click.option(

@@ -58,6 +58,11 @@ class ResourceConflict(ApiError):
     status = 409
 
 
+class ResourceInUse(ApiError):
+    code = "ResourceInUseException"
+    status = 400
+
+
 class ResourceNotReady(ApiError):
     code = "ResourceNotReadyException"
     status = 502
@@ -84,6 +89,21 @@ class TooManyRequests(ApiError):
 
 class PolicyLengthExceeded(ApiError):
     code = "PolicyLengthExceededException"
+    status = 400
+
+
+class CodeSigningConfigNotFound(ApiError):
+    code = "CodeSigningConfigNotFoundException"
+    status = 404
+
+
+class CodeVerificationFailed(ApiError):
+    code = "CodeVerificationFailedException"
+    status = 400
+
+
+class InvalidCodeSignature(ApiError):
+    code = "InvalidCodeSignatureException"
     status = 400
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pasture.domain.code_signing import CodeSignature
 from pasture.domain.function_settings import Settings
 from pasture.domain.scope import Scope
 
@@ -39,6 +40,8 @@ class Code:
 
     sha256: str
     size: int
+    signature: CodeSignature | None = None
+    """Of a signing profile that was known when the package came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,8 @@ class Function:
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     published: Published | None = None
     settings: Settings = field(default_factory=Settings)
+    code_signing_config: str = ""
+    """The ARN of the code signing configuration that new code is judged by; empty without one."""
 
     @property
     def scope(self) -> Scope:

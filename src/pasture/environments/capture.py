@@ -7,6 +7,7 @@ the function wrote before it.
 
 import asyncio
 import os
+import select
 from collections.abc import Callable
 from typing import Protocol
 
@@ -65,6 +66,7 @@ class _Pipe:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.reading, self.read)
         self._open = True
+        self._may_be_unfinished = False
 
     def read(self) -> int:
         """One piece; how many bytes there were."""
@@ -75,6 +77,7 @@ class _Pipe:
         if not data:
             self._loop.remove_reader(self.reading)
             return 0
+        self._may_be_unfinished = True
         self._records.feed(data)
         return len(data)
 
@@ -84,7 +87,9 @@ class _Pipe:
             read += size
 
     def flush(self) -> None:
-        self._records.flush()
+        if self._may_be_unfinished:
+            self._may_be_unfinished = False
+            self._records.flush()
 
     def close(self) -> None:
         if self._open:
@@ -101,6 +106,11 @@ class _Pipes:
 
     def __init__(self, *records: _Records) -> None:
         self._pipes = [_Pipe(each) for each in records]
+        self._by_descriptor = {pipe.reading: pipe for pipe in self._pipes}
+        # One call of the kernel asks about all of them; most often there is nothing.
+        self._poll = select.poll()
+        for pipe in self._pipes:
+            self._poll.register(pipe.reading, select.POLLIN)
 
     @property
     def stdout(self) -> int:
@@ -112,8 +122,9 @@ class _Pipes:
 
     def drain(self) -> None:
         """Read what has been written until now, unfinished lines included."""
+        for descriptor, _ in self._poll.poll(0):
+            self._by_descriptor[descriptor].drain()
         for pipe in self._pipes:
-            pipe.drain()
             pipe.flush()
 
     def close(self) -> None:

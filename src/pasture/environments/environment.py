@@ -62,6 +62,7 @@ class Environment:
         self._on_gone = on_gone
         self._state = EnvironmentState.STARTING
         self._frozen = False
+        self._loop = asyncio.get_running_loop()
         self.born = clock.monotonic()
         self._served_since = self.born
         self._runtime_is_done = False
@@ -71,6 +72,8 @@ class Environment:
         self._programs: Programs | None = None
         self._init_ms: float | None = None
         """Of an init that nobody has been told of yet; the next REPORT shows it."""
+        self._tracing: platform.Tracing | None = None
+        """Of the invocation that is served, or was last."""
 
     def __repr__(self) -> str:
         return f"<Environment {self.id} {self._state} {self.version.name}:{self.version.version}>"
@@ -129,9 +132,11 @@ class Environment:
         self._runtime_is_done = False
         self.has_served = True
         try:
-            await self._thaw()
+            if self._frozen:
+                await self._thaw()
             await self._serve(invocation, answer)
         finally:
+            self._journal.owes(False)
             if self._state is EnvironmentState.BUSY:
                 self._move(EnvironmentState.IDLE)
 
@@ -187,17 +192,21 @@ class Environment:
             self._journal.begin_tail()
         began = self._clock.monotonic()
         timeout = self.version.timeout
-        deadline = asyncio.get_running_loop().time() + timeout
+        deadline = self._loop.time() + timeout
         deadline_ms = int((self._clock.now() + timeout) * 1000)
+        self._tracing = platform.Tracing(invocation.trace_id) if invocation.trace_id else None
 
-        ending = await self._initialise_again(invocation, deadline)
-        # Behind an init that runs inside the invocation, as RAPID does it.
-        self._journal.platform(platform.Start(invocation.request_id, self.version.version, _tracing(invocation)))
-        answered = False
+        ending = None if self._is_initialised else await self._initialise_again(invocation, deadline)
         if ending is None:
             self._living.give(invocation, deadline_ms)
+        # Behind an init that runs inside the invocation, as RAPID does it; and what the function says of the event
+        # that it was given is read later.
+        self._journal.platform(platform.Start(invocation.request_id, self.version.version, self._tracing))
+        answered = False
+        if ending is None:
             ending = await self._await_answer(invocation, deadline)
             if not ending.reset and not invocation.tail:
+                self._journal.owes(True)
                 answer(ending.outcome)
                 answered = True
             if not ending.reset:
@@ -210,12 +219,14 @@ class Environment:
         if ending.reset:
             await self._end_programs(ending.shutdown_reason)
 
+    @property
+    def _is_initialised(self) -> bool:
+        return self._programs is not None and not self._programs.has_exited
+
     async def _initialise_again(self, invocation: Invocation, deadline: float) -> Ending | None:
         """The programs are dead or never got ready: init on the invocation's time. None when they are ready."""
-        if self._programs is not None and not self._programs.has_exited:
-            return None
         await self._end_programs("failure")
-        remaining = deadline - asyncio.get_running_loop().time()
+        remaining = deadline - self._loop.time()
         return await self._initialise(remaining, Phase.INVOKE, invocation)
 
     async def _await_answer(self, invocation: Invocation, deadline: float) -> Ending:
@@ -257,6 +268,8 @@ class Environment:
         if self._runtime_is_done:
             return
         self._runtime_is_done = True
+        if not self._journal.tells_all:
+            return
         self._journal.platform(
             platform.RuntimeDone(
                 invocation.request_id,
@@ -264,7 +277,7 @@ class Environment:
                 ending.error_type,
                 produced_bytes=len(ending.outcome.payload),
                 duration_ms=(self._clock.monotonic() - self._served_since) * 1000,
-                tracing=_tracing(invocation),
+                tracing=self._tracing,
             )
         )
 
@@ -291,7 +304,7 @@ class Environment:
                 min(-(-peak // MIB), self.version.memory_mb),
                 ending.error_type,
                 init_ms,
-                tracing=_tracing(invocation),
+                tracing=self._tracing,
             )
         )
 
@@ -305,7 +318,7 @@ class Environment:
         programs = self._programs = Programs(self._plan, self._sandbox, self._journal, self._clock, self._limits)
         self._tell_of_init(phase)
         request_id = invocation.request_id if invocation else ""
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline = self._loop.time() + seconds
         try:
             failed = await init_phase.run(programs, self._journal, phase, deadline, request_id)
         except SandboxError as error:
@@ -380,10 +393,6 @@ class Environment:
 
     def _move(self, to: EnvironmentState) -> None:
         self._state = move(self.id, self._state, to)
-
-
-def _tracing(invocation: Invocation) -> platform.Tracing | None:
-    return platform.Tracing(invocation.trace_id) if invocation.trace_id else None
 
 
 def _with_tail(outcome: Outcome, tail: bytes) -> Outcome:

@@ -23,6 +23,11 @@ class Journal:
     def is_json(self) -> bool:
         return self._levels.json
 
+    @property
+    def tells_all(self) -> bool:
+        """Whether anybody gets to know the events that are no lines of the text format."""
+        return self._levels.json or (self.telemetry is not None and not self.telemetry.is_silent)
+
     def begin_tail(self) -> None:
         self._tail = Tail()
 
@@ -30,16 +35,25 @@ class Journal:
         tail, self._tail = self._tail, None
         return tail.value() if tail else b""
 
+    def owes(self, last_words: bool) -> None:
+        """Whether an invocation has been answered and has yet to be reported: readers of the log may wait for it."""
+        self._writer.owes(last_words)
+
     # The platform's own...
 
     def platform(self, event: PlatformEvent) -> None:
         """An event of the platform: written when its level passes, told to telemetry in any case."""
         now = self._clock.now()
-        if self._levels.passes_system(event.level):
-            line = json_line(event, now) if self._levels.json else text_line(event)
-            if line is not None:
-                self._write(None, line)
-        self.telemetry_only(event)
+        if not self._levels.json:
+            line = text_line(event)
+        elif self._levels.passes_system(event.level):
+            line = json_line(event, now)
+        else:
+            line = None
+        if line is not None:
+            self._write(int(now * 1_000_000), line)
+        if self.telemetry is not None:
+            self.telemetry.emit(event, now)
 
     def telemetry_only(self, event: PlatformEvent) -> None:
         if self.telemetry is not None:

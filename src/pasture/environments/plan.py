@@ -75,10 +75,14 @@ def make_plan(
     *,
     proportional_cpu: bool = True,
     network: bool = False,
+    zygote: bool = False,
     credentials: Mapping[str, str] | None = None,
     metadata_token: str = "",
 ) -> Plan:
-    """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name."""
+    """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name.
+
+    With `zygote` the runtime is forked from one that is loaded, where it can be.
+    """
     layers = (Mount(opt, OPT),) if opt is not None else ()
     sandbox = SandboxSpec(
         id=environment,
@@ -87,6 +91,7 @@ def make_plan(
         tmp_bytes=version.ephemeral_mb * MIB,
         cpus=max(_INIT_CPUS, version.memory_mb / _MB_PER_CPU),
         network=network,
+        zygote=runtime.zygote if zygote else None,
         open_files=limits.open_files,
         processes=limits.processes,
     )

@@ -20,6 +20,7 @@ from pasture.environments.assignment import Assignment, Linger, Refuse, Serve, S
 from pasture.environments.environment import Environment, EnvironmentGone
 from pasture.environments.freezer import Freezer
 from pasture.kit.clock import Clock
+from pasture.kit.errands import Notice
 from pasture.kit.tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ MakeEnvironment = Callable[[str, FunctionVersion], Awaitable[Environment]]
 class _Pending:
     version: FunctionVersion
     invocation: Invocation
-    answer: "asyncio.Future[Outcome]"
+    answer: Notice[Outcome]
 
 
 class Pool:
@@ -68,6 +69,8 @@ class Pool:
         self._freezer = Freezer(freeze_seconds, self._start_freezing)
         self._expiry: asyncio.TimerHandle | None = None
         self._closing = False
+        self._all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Comes to its end when the pool closes and nobody waits for an answer any more."""
 
     def __repr__(self) -> str:
         return f"<Pool {self._assignment!r}>"
@@ -77,14 +80,15 @@ class Pool:
         if self._closing:
             raise ServiceError("The server is shutting down.")
         key = version.environment_key
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer: Notice[Outcome] = Notice(loop=asyncio.get_running_loop())
         want = Want(str(next(self._ids)), key, version.memory_mb)
         self._pending[want.id] = _Pending(version, invocation, answer)
+        if key not in self._versions:
+            self._keys.setdefault((version.scope, version.name), set()).add(key)
         self._versions[key] = version
-        self._keys.setdefault((version.scope, version.name), set()).add(key)
         self._take(self._assignment.arrives(want))
         # The invocation runs to its end whether or not the caller still waits.
-        return await asyncio.shield(answer)
+        return await answer
 
     def replaced(self, scope: Scope, name: str, current: FunctionVersion | None, version: str | None = None) -> None:
         """That version of the function is now `current`, or is gone: environments of before stop as they come free.
@@ -106,9 +110,8 @@ class Pool:
         if self._expiry is not None:
             self._expiry.cancel()
         self._freezer.close()
-        answers = [pending.answer for pending in self._pending.values()]
-        if answers:
-            await asyncio.wait(answers, timeout=grace)
+        if self._pending:
+            await asyncio.wait({self._all_answered}, timeout=grace)
         await self._tasks.settle(min(grace, _LAST_WORDS))
         await self._tasks.close()
         self.refuse_all()
@@ -117,18 +120,19 @@ class Pool:
 
     def refuse_all(self) -> None:
         """Tell every caller that still waits that the server goes."""
-        for pending in self._pending.values():
-            if not pending.answer.done():
-                pending.answer.set_exception(ServiceError("The server is shutting down."))
-        self._pending.clear()
+        pending, self._pending = self._pending, {}
+        for each in pending.values():
+            each.answer.fail(ServiceError("The server is shutting down."))
+        self._was_answered()
 
     # Steps...
 
     def _take(self, steps: list[Step]) -> None:
+        serves: list[Serve] = []
         for step in steps:
             match step:
-                case Serve(invocation, environment):
-                    self._tasks.start(self._serve(environment, self._pending[invocation], invocation), "serving")
+                case Serve():
+                    serves.append(step)
                 case Start(environment, key):
                     self._tasks.start(self._start(environment, self._versions[key]), f"starting {environment}")
                 case Stop(environment, why):
@@ -139,6 +143,14 @@ class Pool:
                 case Linger(key):
                     asyncio.get_running_loop().call_later(_A_MOMENT, self._be_impatient, key)
         self._watch_idle()
+        # At last, as they go as far as they can at once, and may bring further steps.
+        for serve in serves:
+            self._begin_serving(serve.environment, serve.invocation)
+
+    def _begin_serving(self, id_: str, want: str) -> None:
+        pending = self._pending.get(want)
+        if pending is not None:
+            self._tasks.begin(self._serve(id_, pending, want), "serving", pending.answer.get_loop())
 
     def _be_impatient(self, key: str) -> None:
         if not self._closing:
@@ -177,8 +189,8 @@ class Pool:
         def answer(outcome: Outcome) -> None:
             self._pending.pop(want, None)
             self._assignment.answers(id_)
-            if not pending.answer.done():
-                pending.answer.set_result(outcome)
+            pending.answer.tell(outcome)
+            self._was_answered()
 
         environment = self._environments[id_]
         self._freezer.wakes(environment)
@@ -233,20 +245,21 @@ class Pool:
         if pending is None:
             return
         self._forget(pending.version.environment_key)
-        if not pending.answer.done():
-            pending.answer.set_exception(ServiceError(f"An execution environment could not be provided: {why}"))
+        pending.answer.fail(ServiceError(f"An execution environment could not be provided: {why}"))
+        self._was_answered()
+
+    def _was_answered(self) -> None:
+        if self._closing and not self._pending and not self._all_answered.done():
+            self._all_answered.set_result(None)
 
     # Idle...
 
     def _watch_idle(self) -> None:
-        """One timer, for the environment that has been idle longest; none when nothing is idle."""
-        expiry = self._assignment.next_expiry(self._idle_seconds)
-        if expiry is None or self._closing:
-            if self._expiry is not None:
-                self._expiry.cancel()
-                self._expiry = None
+        """One timer, for the environment that has been idle longest; when it fires it is looked for again."""
+        if self._expiry is not None or self._closing:
             return
-        if self._expiry is None:
+        expiry = self._assignment.next_expiry(self._idle_seconds)
+        if expiry is not None:
             delay = max(0.0, expiry - self._clock.monotonic())
             self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
 

@@ -21,8 +21,10 @@ from pasture.environments.plan import (
     variables,
 )
 from pasture.http.message import Request, Response
+from pasture.http.patience import Patience
 from pasture.isolation.spec import Exit, Process, Program, Sandbox, SandboxError
 from pasture.kit.clock import Clock
+from pasture.kit.errands import Notice
 from pasture.kit.tasks import Tasks
 from pasture.runtime_api import extensions as extensions_api
 from pasture.runtime_api import metadata as metadata_api
@@ -60,8 +62,10 @@ class Programs:
         self._sandbox = sandbox
         self._journal = journal
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._heard: deque[AnySignal] = deque()
-        self._listener: asyncio.Future[None] | None = None
+        self._listener: Notice[None] | None = None
+        self._patience = Patience(self._wake)
         self._tasks = Tasks(f"programs of {sandbox.id}")
         self._capture = Capture(journal)
         self._captures: list[Capture | ExtensionCapture] = [self._capture]
@@ -131,20 +135,22 @@ class Programs:
     async def next_signal(self, deadline: float) -> AnySignal | None:
         """What is heard of them next; None when nothing is before the deadline (the event loop's time)."""
         if not self._heard:
-            loop = asyncio.get_running_loop()
-            self._listener = loop.create_future()
-            timer = loop.call_at(deadline, _wake, self._listener)
+            self._listener = Notice(loop=self._loop)
+            self._patience.expect_by(deadline)
             try:
                 await self._listener
             finally:
-                timer.cancel()
+                self._patience.expect_within(None)
                 self._listener = None
         return self._heard.popleft() if self._heard else None
 
     def _hear(self, signal: AnySignal) -> None:
         self._heard.append(signal)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._listener is not None:
-            _wake(self._listener)
+            self._listener.tell(None)
 
     def give(self, invocation: Invocation, deadline_ms: int) -> None:
         """To the runtime, and at the same time to the extensions that want to know."""
@@ -175,6 +181,7 @@ class Programs:
         async with AsyncExitStack() as last:
             last.push_async_callback(self._tasks.close)
             last.callback(self._close_captures)
+            last.callback(self._patience.close)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self._sandbox.kill_all)
             if self.extensions.agents and self._sandbox.is_alive:
@@ -214,11 +221,6 @@ class Programs:
         self.has_exited = True
         self.extensions.exited(process.name)
         self._hear(ExtensionExited(process.name, exit_))
-
-
-def _wake(listener: "asyncio.Future[None]") -> None:
-    if not listener.done():
-        listener.set_result(None)
 
 
 async def _ended(processes: list[Process], seconds: float) -> None:

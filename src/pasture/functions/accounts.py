@@ -28,7 +28,9 @@ class Accounts:
             stored.on_change(self._on_change)
 
     async def usage(self, scope: Scope) -> Usage:
-        usage = self._usage.setdefault(scope, Usage())
+        usage = self._usage.get(scope)
+        if usage is None:
+            usage = self._usage[scope] = Usage()
         if not usage.counted:
             for stored, prefix in self._counted:
                 await self._count(usage, stored, prefix(scope))

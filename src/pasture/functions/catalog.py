@@ -2,8 +2,8 @@
 
 Every change is one compare-and-set of one document; what must be on disk before it and may go after it (markers of
 unfinished work, references to packages) is written here too. Time and identifiers come from outside. Published
-versions, aliases, layers, resource policies and reserved concurrency are the catalog's `versions`, `aliases`, `layers`,
-`permissions` and `reservations`.
+versions, aliases, layers, resource policies, reserved concurrency, code signing and event source mappings are the
+catalog's `versions`, `aliases`, `layers`, `permissions`, `reservations`, `code_signing` and `event_source_mappings`.
 """
 
 import dataclasses
@@ -15,9 +15,11 @@ from pasture.domain.function import LATEST, Code, Function, FunctionVersion, Las
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions.aliases import Aliases
+from pasture.functions.code_signing import CodeSigning, Inspect, unsigned
+from pasture.functions.event_source_mappings import EventSourceMappings
 from pasture.functions.layers import Layers
 from pasture.functions.ledger import Ledger, Refer, Tools, not_found
-from pasture.functions.package import Packages
+from pasture.functions.package import Package, Packages
 from pasture.functions.permissions import Permissions
 from pasture.functions.records import ACTIVATIONS, FunctionKey, VersionKey, functions_prefix, key_of, settling_of
 from pasture.functions.settings import Reservations
@@ -34,22 +36,33 @@ class Catalog:
     """`new_id` answers a fresh UUID each time; `open` before use, `close` at the end."""
 
     def __init__(
-        self, documents: Documents, packages: Packages, *, limits: Limits, clock: Clock, new_id: Callable[[], str]
+        self,
+        documents: Documents,
+        packages: Packages,
+        *,
+        limits: Limits,
+        clock: Clock,
+        new_id: Callable[[], str],
+        inspect: Inspect = unsigned,
     ) -> None:
         self._ledger = Ledger(documents, packages, Tools(limits, clock, new_id))
         self.versions = Versions(self._ledger)
         self.aliases = Aliases(self._ledger, self.versions)
-        self.layers = Layers(self._ledger)
+        self.code_signing = CodeSigning(self._ledger, inspect, self._edit)
+        self.layers = Layers(self._ledger, self.code_signing)
         self.permissions = Permissions(self._ledger)
         self.reservations = Reservations(self._ledger, self.change)
+        self.event_source_mappings = EventSourceMappings(documents, self._ledger.tools)
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self._ledger.functions)} functions in memory>"
 
     def open(self) -> None:
         self._ledger.open()
+        self.event_source_mappings.open()
 
     def close(self) -> None:
+        self.event_source_mappings.close()
         self._ledger.close()
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
@@ -108,19 +121,36 @@ class Catalog:
     # Writing...
 
     async def create(
-        self, draft: FunctionVersion, zip_bytes: bytes, tags: Mapping[str, str], *, publish: bool = False
+        self,
+        draft: FunctionVersion,
+        package: Package,
+        tags: Mapping[str, str],
+        *,
+        publish: bool = False,
+        code_signing_config: str = "",
     ) -> Function:
         """`draft` is the configuration; code, identifiers, time and state are set here."""
         key = FunctionKey(draft.scope, draft.name)
         async with self._ledger.writing.alone(key.function):
             if await self._ledger.functions.read(key.function) is not None:
                 raise _exists(draft.name)
-            async with self._ledger.referring(key) as refer, self._adding(key, zip_bytes, refer, publish) as code:
-                latest = self._stamp(dataclasses.replace(draft, code=code, state=State.PENDING, state_reason=CREATING))
+            async with self._ledger.referring(key) as refer, self._adding(key, package, refer, publish) as added:
+                signing = self.code_signing
+                code = await signing.admitted(key.scope, code_signing_config, added, key.name)
+                layers = await signing.admitted_layers(key.scope, code_signing_config, draft.layers, key.name)
+                latest = self._stamp(
+                    dataclasses.replace(draft, code=code, layers=layers, state=State.PENDING, state_reason=CREATING)
+                )
                 await self._prepare(latest, refer)
-                function = Function(latest, tags=tags, next_version=await self.versions.first_number(key))
+                function = Function(
+                    latest,
+                    tags=tags,
+                    next_version=await self.versions.first_number(key),
+                    code_signing_config=code_signing_config,
+                )
                 try:
-                    await self._settle_later(key, function, expect=0)
+                    async with self.code_signing.configs.in_use(key, code_signing_config):
+                        await self._settle_later(key, function, expect=0)
                 except RevisionConflict:
                     raise _exists(draft.name) from None
             return await self._published(key) if publish else function
@@ -129,7 +159,7 @@ class Catalog:
         self,
         scope: Scope,
         name: str,
-        zip_bytes: bytes,
+        package: Package,
         edit: Edit,
         *,
         revision_id: str | None = None,
@@ -138,16 +168,20 @@ class Catalog:
         """`edit` says what else changes with the code."""
         key = FunctionKey(scope, name)
         async with self._ledger.writing.alone(key.function):
-            check_updatable((await self._ledger.must_read(key)).value.latest, revision_id)
-            async with self._ledger.referring(key) as refer, self._adding(key, zip_bytes, refer, publish) as code:
+            current = (await self._ledger.must_read(key)).value
+            check_updatable(current.latest, revision_id)
+            async with self._ledger.referring(key) as refer, self._adding(key, package, refer, publish) as added:
+                code = await self.code_signing.admitted(scope, current.code_signing_config, added, current.latest.arn)
                 function = await self._update(
                     key, lambda v: dataclasses.replace(edit(v), code=code), refer, revision_id
                 )
             return await self._published(key) if publish else function
 
-    async def check_code(self, zip_bytes: bytes) -> Code:
+    async def check_code(self, function: Function, package: Package) -> Code:
         """What `update_code` would make of it, or raise; nothing is kept."""
-        return await self._ledger.packages.check(zip_bytes)
+        code = await self._ledger.packages.check(package)
+        config, subject = function.code_signing_config, function.latest.arn
+        return await self.code_signing.admitted(function.scope, config, code, subject, package)
 
     async def update_configuration(
         self, scope: Scope, name: str, edit: Edit, *, revision_id: str | None = None
@@ -174,6 +208,7 @@ class Catalog:
                     break
                 except RevisionConflict:
                     continue
+            await self.code_signing.configs.drop_use(key, stored.value.code_signing_config)
             await self.versions.clear(key)
             await self._ledger.documents.delete(key.activation)
             await self._ledger.drop(key, stored.value.code)
@@ -220,12 +255,13 @@ class Catalog:
     async def drop_stale_references(self) -> None:
         """What a crash between two writes has left."""
         await self.versions.drop_orphans()
+        await self.code_signing.configs.drop_stale_uses()
         await self._ledger.drop_stale_references()
 
     @asynccontextmanager
-    async def _adding(self, key: FunctionKey, zip_bytes: bytes, refer: Refer, publish: bool) -> AsyncIterator[Code]:
+    async def _adding(self, key: FunctionKey, package: Package, refer: Refer, publish: bool) -> AsyncIterator[Code]:
         """The package, kept and held; refused when the account has no room for it, and for the version it becomes."""
-        async with self._ledger.packages.adding(zip_bytes, before=lambda sha256: refer((sha256,))) as code:
+        async with self._ledger.packages.adding(package, before=lambda sha256: refer((sha256,))) as code:
             await self._ledger.check_storage(key.scope, code.size * (2 if publish else 1), instead_of=key.function)
             yield code
 
@@ -244,6 +280,11 @@ class Catalog:
             updated = self._stamp(
                 dataclasses.replace(edit(latest), last_update=LastUpdateStatus.IN_PROGRESS, last_update_reason=CREATING)
             )
+            if updated.layers != latest.layers:
+                layers = await self.code_signing.admitted_layers(
+                    key.scope, stored.value.code_signing_config, updated.layers, latest.arn
+                )
+                updated = dataclasses.replace(updated, layers=layers)
             if updated.digests != latest.digests:
                 await self._prepare(updated, refer)
             try:

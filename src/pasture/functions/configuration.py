@@ -139,6 +139,16 @@ def listed(version: FunctionVersion, *, qualifier: str | None = None) -> dict[st
     return {member: value for member, value in shown(version, qualifier=qualifier).items() if member not in _STATES}
 
 
+def shown_signature(code: Code) -> dict[str, str]:
+    """Of a package, also in what layers show."""
+    if code.signature is None:
+        return {}
+    return {
+        "SigningProfileVersionArn": code.signature.profile_version_arn,
+        "SigningJobArn": code.signature.job_arn,
+    }
+
+
 def _shown_logging(logging: LoggingConfig) -> dict[str, str]:
     levels = {"ApplicationLogLevel": logging.application_level, "SystemLogLevel": logging.system_level}
     return {
@@ -165,8 +175,11 @@ def _shown_if_set(version: FunctionVersion) -> dict[str, Any]:
     members: dict[str, Any] = {}
     if version.environment is not None:
         members["Environment"] = {"Variables": dict(version.environment)}
+    members |= shown_signature(version.code)
     if version.layers:
-        members["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code.size} for layer in version.layers]
+        members["Layers"] = [
+            {"Arn": layer.arn, "CodeSize": layer.code.size, **shown_signature(layer.code)} for layer in version.layers
+        ]
     if version.kms_key_arn:
         members["KMSKeyArn"] = version.kms_key_arn
     if vpc := version.more.get("VpcConfig"):

@@ -20,7 +20,9 @@ from pasture.domain.errors import (
 from pasture.domain.function import Code, UsedLayer
 from pasture.domain.layer import LayerRef, LayerStatement, LayerVersion, parse_layer_arn
 from pasture.domain.scope import Scope
+from pasture.functions.code_signing import CodeSigning
 from pasture.functions.ledger import Ledger
+from pasture.functions.package import Package
 from pasture.functions.records import (
     LayerVersionKey,
     decode_number,
@@ -36,8 +38,9 @@ _NUMBER_MAX = 9_999_999_999
 
 
 class Layers:
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, code_signing: CodeSigning) -> None:
         self._ledger = ledger
+        self._code_signing = code_signing
 
     # Reading...
 
@@ -74,16 +77,16 @@ class Layers:
 
     # Writing...
 
-    async def publish(self, draft: LayerVersion, zip_bytes: bytes) -> LayerVersion:
+    async def publish(self, draft: LayerVersion, package: Package) -> LayerVersion:
         """`draft` is what the caller said of it; number, time and package are set here."""
         while True:
             try:
                 async with self._ledger.writing.alone(_first(draft).layer):
-                    return await self._publish(draft, zip_bytes)
+                    return await self._publish(draft, package)
             except RevisionConflict:
                 continue
 
-    async def _publish(self, draft: LayerVersion, zip_bytes: bytes) -> LayerVersion:
+    async def _publish(self, draft: LayerVersion, package: Package) -> LayerVersion:
         ledger = self._ledger
         counter = await ledger.documents.get(_first(draft).layer)
         number = decode_number(counter.value) if counter is not None else 1
@@ -95,8 +98,9 @@ class Layers:
             await ledger.refer(key, sha256)
 
         try:
-            async with ledger.packages.adding(zip_bytes, before=refer) as code:
-                await ledger.check_storage(draft.scope, code.size)
+            async with ledger.packages.adding(package, before=refer) as added:
+                await ledger.check_storage(draft.scope, added.size)
+                code, _ = await self._code_signing.inspected(added)
                 version = dataclasses.replace(draft, number=number, code=code, created=ledger.tools.clock.now())
                 # The number first: whatever happens after this, it is not used again.
                 revision = counter.revision if counter is not None else 0

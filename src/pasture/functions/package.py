@@ -29,10 +29,16 @@ _MAKING = ".making-"
 _MERGED = "merged"
 
 
+Package = bytes | Path
+"""A zip; or the file with one, too large to be in memory, that becomes the blob when it is kept."""
+
+
 class BlobStore(Protocol):
     """What is needed of `store.blobs.Blobs`."""
 
     async def put(self, data: bytes) -> str: ...
+    def receiving(self) -> contextlib.AbstractAsyncContextManager[Path]: ...
+    async def keep(self, path: Path, sha256: str) -> None: ...
     def path(self, sha256: str) -> Path: ...
     async def delete(self, sha256: str) -> bool: ...
     async def sizes(self) -> Mapping[str, int]: ...
@@ -61,27 +67,34 @@ class Packages:
 
     @contextlib.asynccontextmanager
     async def adding(
-        self, zip_bytes: bytes, before: Callable[[str], Awaitable[object]] | None = None
+        self, package: Package, before: Callable[[str], Awaitable[object]] | None = None
     ) -> AsyncIterator[Code]:
         """Check, unpack and keep a package, and hold it inside the `async with`: until then nothing refers to it.
 
         `before` is awaited with the digest before anything is kept, so that a reference can be on disk first.
         Raises InvalidParameterValue or RequestEntityTooLarge with AWS's words.
         """
-        sha256 = await self._digest(zip_bytes)
-        with self.holding(sha256):
+        code = await asyncio.to_thread(self._measured, package)
+        with self.holding(code.sha256):
             if before is not None:
-                await before(sha256)
-            async with self._lock.alone(sha256):
-                await asyncio.to_thread(self._unpack, sha256, zip_bytes)
-                await self._blobs.put(zip_bytes)
-            yield Code(sha256, len(zip_bytes))
+                await before(code.sha256)
+            async with self._lock.alone(code.sha256):
+                await asyncio.to_thread(self._unpack, code.sha256, package)
+                if isinstance(package, bytes):
+                    await self._blobs.put(package)
+                else:
+                    await self._blobs.keep(package, code.sha256)
+            yield code
 
-    async def check(self, zip_bytes: bytes) -> Code:
+    async def check(self, package: Package) -> Code:
         """What `adding` would yield or raise; nothing is kept."""
-        sha256 = await self._digest(zip_bytes)
-        await asyncio.to_thread(self._try_to_unpack, zip_bytes)
-        return Code(sha256, len(zip_bytes))
+        code = await asyncio.to_thread(self._measured, package)
+        await asyncio.to_thread(self._try_to_unpack, package)
+        return code
+
+    def receiving(self) -> contextlib.AbstractAsyncContextManager[Path]:
+        """An empty file for a package that comes bit by bit, and is added or goes."""
+        return self._blobs.receiving()
 
     async def tree(self, sha256: str) -> Path:
         """The unpacked package, unpacked again from the blob if need be. Raises FileNotFoundError without one."""
@@ -105,6 +118,10 @@ class Packages:
                     trees = [await self.tree(holds.enter_context(self.holding(layer))) for layer in layers]
                     await asyncio.to_thread(self._merge, trees, final)
         return final
+
+    def blob(self, sha256: str) -> Path:
+        """The file with the zip of a package that is held."""
+        return self._blobs.path(sha256)
 
     async def unzipped_bytes(self, sha256: str) -> int:
         """What the files of a package come to."""
@@ -160,11 +177,6 @@ class Packages:
             await self._blobs.delete(sha256)
             return True
 
-    async def _digest(self, zip_bytes: bytes) -> str:
-        if len(zip_bytes) > self._limits.code_zipped_bytes:
-            raise RequestEntityTooLarge(f"Zipped size must be smaller than {self._limits.code_zipped_bytes} bytes")
-        return await asyncio.to_thread(lambda: hashlib.sha256(zip_bytes).hexdigest())
-
     # On disk; in threads...
 
     def _clear_leftovers(self) -> None:
@@ -177,15 +189,24 @@ class Packages:
         names = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
         return [name for name in names if not name.startswith(".") and name != _MERGED]
 
-    def _unpack_blob(self, sha256: str) -> None:
-        self._unpack(sha256, self._blobs.path(sha256).read_bytes())
+    def _measured(self, package: Package) -> Code:
+        """What is sent with a call has a limit of its own; what is fetched is limited by what comes out of it."""
+        if not isinstance(package, bytes):
+            with package.open("rb") as file:
+                return Code(hashlib.file_digest(file, "sha256").hexdigest(), package.stat().st_size)
+        if len(package) > self._limits.code_zipped_bytes:
+            raise RequestEntityTooLarge(f"Zipped size must be smaller than {self._limits.code_zipped_bytes} bytes")
+        return Code(hashlib.sha256(package).hexdigest(), len(package))
 
-    def _unpack(self, sha256: str, zip_bytes: bytes) -> None:
+    def _unpack_blob(self, sha256: str) -> None:
+        self._unpack(sha256, self._blobs.path(sha256))
+
+    def _unpack(self, sha256: str, package: Package) -> None:
         final = self._directory / sha256
         if final.is_dir():
             return
         with self._making() as making:
-            unzip(zip_bytes, making, self._limits.code_unzipped_bytes)
+            unzip(package, making, self._limits.code_unzipped_bytes)
             self._finish(making, final)
 
     def _merge(self, trees: Sequence[Path], final: Path) -> None:
@@ -204,9 +225,9 @@ class Packages:
                 raise
         _sync(self._directory)
 
-    def _try_to_unpack(self, zip_bytes: bytes) -> None:
+    def _try_to_unpack(self, package: Package) -> None:
         with self._making() as making:
-            unzip(zip_bytes, making, self._limits.code_unzipped_bytes)
+            unzip(package, making, self._limits.code_unzipped_bytes)
 
     @contextlib.contextmanager
     def _making(self) -> Iterator[Path]:

@@ -8,10 +8,12 @@
 | `activations/ACCOUNT/REGION/NAME[/NUMBER]` | nothing: this function or version may have to be brought to rest |
 | `layers/ACCOUNT/REGION/NAME` | the number that this layer's next version gets; stays when all versions are deleted |
 | `layer-versions/ACCOUNT/REGION/NAME/NUMBER` | a layer version, as JSON of `domain.layer.LayerVersion` |
+| `code-signing-configs/ACCOUNT/REGION/ID` | JSON of `domain.code_signing.CodeSigningConfig` |
+| `code-signing-uses/ACCOUNT/REGION/ID/NAME` | nothing: that function may have this code signing configuration |
 | `code/DIGEST/OWNER` | nothing: the owner may need that package, or that tree at /opt |
 
 OWNER is `ACCOUNT/REGION/NAME[/NUMBER]`, or `ACCOUNT/REGION/layer/NAME/NUMBER` of a layer version. Numbers have ten
-digits, so that their order is that of the keys. Activations and code are written before what they speak of and
+digits, so that their order is that of the keys. Activations, code and uses are written before what they speak of and
 removed after, so a crash leaves one too many and never one too few.
 """
 
@@ -19,6 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from pasture.domain.code_signing import CodeSigningConfig, ConfigRef
 from pasture.domain.function import Function, FunctionVersion
 from pasture.domain.layer import LayerVersion
 from pasture.domain.scope import Scope
@@ -29,6 +32,8 @@ VERSION_NUMBERS = "version-numbers/"
 ACTIVATIONS = "activations/"
 LAYERS = "layers/"
 LAYER_VERSIONS = "layer-versions/"
+CODE_SIGNING_CONFIGS = "code-signing-configs/"
+CODE_SIGNING_USES = "code-signing-uses/"
 CODE = "code/"
 
 T = TypeVar("T")
@@ -106,6 +111,25 @@ class LayerVersionKey(NamedTuple):
         return f"{CODE}{digest}/{_prefix(self.scope)}layer/{self.name}/{self.number:010}"
 
 
+class CodeSigningKey(NamedTuple):
+    ref: ConfigRef
+
+    def __str__(self) -> str:
+        return f"{_prefix(self.ref.scope)}{self.ref.id}"
+
+    @property
+    def config(self) -> str:
+        return f"{CODE_SIGNING_CONFIGS}{self}"
+
+    @property
+    def uses(self) -> str:
+        """The prefix of the functions that may have it."""
+        return f"{CODE_SIGNING_USES}{self}/"
+
+    def use(self, function: str) -> str:
+        return f"{self.uses}{function}"
+
+
 Owner = FunctionKey | VersionKey | LayerVersionKey
 """Whoever may need a package."""
 
@@ -130,6 +154,10 @@ def layer_versions_prefix(scope: Scope, name: str = "") -> str:
     return f"{LAYER_VERSIONS}{_prefix(scope)}" + (f"{name}/" if name else "")
 
 
+def code_signing_configs_prefix(scope: Scope) -> str:
+    return f"{CODE_SIGNING_CONFIGS}{_prefix(scope)}"
+
+
 def code_prefix(digest: str) -> str:
     return f"{CODE}{digest}/"
 
@@ -148,6 +176,13 @@ def version_key_of(document_key: str) -> VersionKey:
 def layer_key_of(document_key: str) -> LayerVersionKey:
     account, region, name, number = document_key.rsplit("/", 4)[1:]
     return LayerVersionKey(Scope(account, region), name, int(number))
+
+
+def use_of(document_key: str) -> tuple[CodeSigningKey, FunctionKey]:
+    """Of a `code-signing-uses/` document: the configuration, and the function that may have it."""
+    account, region, config, name = document_key.rsplit("/", 4)[1:]
+    scope = Scope(account, region)
+    return CodeSigningKey(ConfigRef(scope, config)), FunctionKey(scope, name)
 
 
 def settling_of(activation: str) -> FunctionKey | VersionKey:
@@ -187,6 +222,7 @@ _encoder = msgspec.json.Encoder()
 FUNCTION = Form(Function)
 VERSION = Form(FunctionVersion)
 LAYER_VERSION = Form(LayerVersion)
+CODE_SIGNING_CONFIG = Form(CodeSigningConfig)
 
 
 def encode(function: Function) -> bytes:

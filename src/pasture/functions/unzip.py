@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from pasture.domain.errors import InvalidParameterValue
 
@@ -56,13 +57,13 @@ class _Plan:
         return len(self.directories) + len(self.files) + len(self.links)
 
 
-def unzip(zip_bytes: bytes, into: Path, limit: int, entries_max: int = ENTRIES_MAX) -> None:
-    """Unpack into an empty directory; on failure that directory holds whatever had come so far.
+def unzip(package: bytes | Path, into: Path, limit: int, entries_max: int = ENTRIES_MAX) -> None:
+    """Unpack a zip, or the file with one, into an empty directory; on failure that holds whatever had come so far.
 
     Raises InvalidParameterValue.
     """
     try:
-        with _opened(zip_bytes, entries_max) as archive:
+        with _stream(package) as stream, _opened(stream, entries_max) as archive:
             _write(archive, _planned(archive, entries_max), into, limit)
     except (_Refused, *_BROKEN) as error:
         raise InvalidParameterValue(
@@ -70,14 +71,26 @@ def unzip(zip_bytes: bytes, into: Path, limit: int, entries_max: int = ENTRIES_M
         ) from error
 
 
-def _opened(zip_bytes: bytes, entries_max: int) -> zipfile.ZipFile:
+def _stream(package: bytes | Path) -> BinaryIO:
+    return io.BytesIO(package) if isinstance(package, bytes) else package.open("rb")
+
+
+def _opened(stream: BinaryIO, entries_max: int) -> zipfile.ZipFile:
     """Names are UTF-8, flagged as such or not, as most tools write them; otherwise what the format's age says."""
-    if zip_bytes.count(b"PK\1\2") > 2 * entries_max:  # before a directory of millions is read into memory
+    if _count(stream, b"PK\1\2") > 2 * entries_max:  # before a directory of millions is read into memory
         raise _Refused("too many entries")
     try:
-        return zipfile.ZipFile(io.BytesIO(zip_bytes), metadata_encoding="utf-8")
+        return zipfile.ZipFile(stream, metadata_encoding="utf-8")
     except UnicodeDecodeError:
-        return zipfile.ZipFile(io.BytesIO(zip_bytes))
+        return zipfile.ZipFile(stream)
+
+
+def _count(stream: BinaryIO, what: bytes) -> int:
+    found, rest = 0, b""
+    while chunk := stream.read(_CHUNK):
+        found += (rest + chunk).count(what)
+        rest = (rest + chunk)[-len(what) + 1 :]
+    return found
 
 
 # What is in it...

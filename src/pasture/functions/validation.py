@@ -31,8 +31,7 @@ RESERVED_VARIABLES = frozenset((
 
 # Members that change what a function is: taking them and not acting on them would be a lie.
 _NOT_BUILT = (
-    "CapacityProviderConfig", "TenancyConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig",
-    "CodeSigningConfigArn", "PublishTo",
+    "CapacityProviderConfig", "TenancyConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig", "PublishTo",
 )  # fmt: skip
 _S3_CODE = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
 
@@ -92,11 +91,7 @@ def check_layer_content(content: Request) -> None:
     has_s3 = any(member in content for member in _S3_CODE)
     if has_zip and has_s3:
         raise InvalidParameterValue("Please do not provide other LayerContent parameters when providing a ZipFile.")
-    if has_s3:
-        raise NotBuiltYet(
-            "Layers from S3 (S3Bucket, S3Key) are not built in Pasture yet. Send the layer's package as ZipFile."
-        )
-    if not has_zip:
+    if not has_zip and not _is_in_s3(content):
         raise InvalidParameterValue("Please provide a source for layer content.")
 
 
@@ -212,19 +207,22 @@ def _check_log_levels(logging: Request, current_format: str) -> None:
 
 
 def _check_source(code: Request, doing: str) -> None:
-    """Exactly one of three, and of those only the zip is built."""
+    """Exactly one of three, and of those the image is not built."""
     has_zip = code.get("ZipFile") is not None
     has_s3 = any(member in code for member in _S3_CODE)
     if "ImageUri" in code:
         raise InvalidParameterValue(f"Please don't provide ImageUri when {doing} a function with packageType Zip.")
     if has_zip and has_s3:
         raise InvalidParameterValue("Please do not provide other FunctionCode parameters when providing a ZipFile.")
-    if has_s3:
-        raise NotBuiltYet(
-            "Code from S3 (S3Bucket, S3Key) is not built in Pasture yet. Send the deployment package as ZipFile."
-        )
-    if not has_zip:
+    if not has_zip and not _is_in_s3(code):
         raise InvalidParameterValue("Please provide a source for function code.")
+
+
+def _is_in_s3(code: Request) -> bool:
+    """Bucket and key make an object. A reference to it instead of a copy would have to follow what becomes of it."""
+    if code.get("S3ObjectStorageMode", "COPY") != "COPY":
+        raise NotBuiltYet("S3ObjectStorageMode REFERENCE is not built in Pasture yet. Use COPY, or leave it out.")
+    return "S3Bucket" in code and "S3Key" in code
 
 
 def _check_architectures(request: Request, ground: Ground) -> None:

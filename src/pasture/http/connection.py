@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
 from pasture.http.encoding import CONTINUE, LAST_CHUNK, chunk, encode_head, encode_whole
 from pasture.http.message import BodyStream, Headers, Request, Response
 from pasture.http.patience import Patience
+from pasture.kit.errands import Errand, Notice
 
 if TYPE_CHECKING:
     from pasture.http.server import Handler, HttpLimits
@@ -28,7 +29,7 @@ _DISCARD_BYTES = 256 * 1024 * 1024
 _DISCARD_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Turn:
     """A whole request, and how its answer must go."""
 
@@ -64,6 +65,8 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._fruitless_bytes = 0
         """Received since the message began or its body last grew: what the parser may be hoarding."""
+        self._expects_head = False
+        self._is_body_paused = False
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._body_limit = 0
@@ -72,7 +75,8 @@ class Connection(asyncio.Protocol):
         # What waits, and what is being answered.
         self._waiting: deque[_Turn] = deque()
         self._serving: _Turn | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._errand: Errand | None = None
+        self._is_serving_on = False
         # How it goes on.
         self._paused = False
         self._owes_continue = False
@@ -112,8 +116,6 @@ class Connection(asyncio.Protocol):
         if self._discarding:
             self._discard(len(data))
             return
-        if not self._fruitless_bytes and self._in_head:
-            self._patience.expect_within(self._limits.head_seconds)
         self._fruitless_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -127,8 +129,22 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(Response(400, {"Content-Type": "text/plain"}, f"Bad request: {error}\n".encode()))
         else:
-            # The parser keeps a header's pieces to itself until the header ends.
-            self._check_head(self._fruitless_bytes)
+            if self._fruitless_bytes or not self._in_head:
+                self._expect_rest()
+
+    def _expect_rest(self) -> None:
+        """A message is under way: how long its rest may take. One that comes whole has never touched a timer."""
+        # The parser keeps a header's pieces to itself until the header ends.
+        if self._fruitless_bytes > self._limits.header_bytes:
+            self._refuse_head()
+        if self._discarding:
+            return
+        if self._in_head:
+            if not self._expects_head:
+                self._expects_head = True
+                self._patience.expect_within(self._limits.head_seconds)
+        elif not self._fruitless_bytes and not self._is_body_paused:
+            self._patience.expect_within(self._limits.body_seconds)
 
     def eof_received(self) -> bool:
         """A client that will send no more still gets its answers; most often it is simply gone."""
@@ -154,10 +170,14 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._limits.header_bytes:
+            self._refuse_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._limits.header_bytes:
+            self._refuse_head()
         # A trailer of a chunked body is none of the headers: RFC 9110, 6.5.1.
         if self._in_head:
             self._fields.append((name, value))
@@ -184,7 +204,6 @@ class Connection(asyncio.Protocol):
         if headers.get("expect", "").lower() == "100-continue":
             self._owes_continue = True
             self._continue()
-        self._patience.expect_within(self._limits.body_seconds)
 
     def on_body(self, body: bytes) -> None:
         if self._discarding:
@@ -192,14 +211,12 @@ class Connection(asyncio.Protocol):
         self._fruitless_bytes = 0
         if self._stream is not None:
             self._stream.feed(body)
-            self._patience.expect_within(self._limits.body_seconds)
             return
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit:
             self._refuse(self._limits.too_large(self._method, self._target))
             return
         self._body.append(body)
-        self._patience.expect_within(self._limits.body_seconds)
 
     def on_message_complete(self) -> None:
         if self._discarding:
@@ -218,6 +235,7 @@ class Connection(asyncio.Protocol):
     def _begin_message(self) -> None:
         self._url, self._fields, self._head_bytes, self._body, self._body_bytes = b"", [], 0, [], 0
         self._in_head, self._fruitless_bytes, self._owes_continue = True, 0, False
+        self._expects_head = self._is_body_paused = False
         self._patience.expect_within(None)
 
     def _begin_stream(self, headers: Headers) -> None:
@@ -225,7 +243,6 @@ class Connection(asyncio.Protocol):
         self._stream = BodyStream(self._pause_reading_of_body)
         self._trailers = []
         self._enqueue(Request(self._method, self._target, headers, peer=self._peer, stream=self._stream))
-        self._patience.expect_within(self._limits.body_seconds)
 
     def _enqueue(self, request: Request) -> None:
         chunked = self._parser.get_http_version() != "1.0"
@@ -240,24 +257,44 @@ class Connection(asyncio.Protocol):
 
     def _serve_next(self) -> None:
         """Serve what waits, while the client takes the answers."""
-        while self._waiting and self._serving is None and self._writable is None:
-            turn = self._serving = self._waiting.popleft()
-            try:
-                answer = self._handler(turn.request)
-            except Exception:  # noqa: BLE001 (logged; the client is told)
-                answer = self._failed(turn)
-            if isinstance(answer, Response) and isinstance(answer.body, bytes):
-                self._served(close=self._send_whole(turn, answer))
-            elif isinstance(answer, asyncio.Future):
-                # What a poll waits for: no task need wait with it.
-                answer.add_done_callback(partial(self._polled, turn))
-            else:
-                self._task = self._loop.create_task(self._serve_later(turn, answer))
+        if self._is_serving_on:
+            return  # in the loop below, further up in this stack
+        self._is_serving_on = True
+        try:
+            while self._waiting and self._serving is None and self._writable is None:
+                self._serving = self._waiting.popleft()
+                self._serve(self._serving)
+        finally:
+            self._is_serving_on = False
+
+    def _serve(self, turn: _Turn) -> None:
+        try:
+            answer = self._handler(turn.request)
+        except Exception:  # noqa: BLE001 (logged; the client is told)
+            answer = self._failed(turn)
+        if isinstance(answer, Response) and isinstance(answer.body, bytes):
+            self._served(close=self._send_whole(turn, answer))
+        elif isinstance(answer, Notice):
+            # What a poll waits for: nothing need wait with it.
+            answer.then(partial(self._polled, turn, answer))
+        elif isinstance(answer, asyncio.Future):
+            answer.add_done_callback(partial(self._polled, turn))
+        else:
+            self._send_on_errand(turn, answer)
+
+    def _send_on_errand(self, turn: _Turn, answer: Response | Awaitable[Response]) -> None:
+        errand = Errand(self._serve_later(turn, answer), "an answer", self._errand_ended, self._loop)
+        if not errand.has_ended:
+            self._errand = errand
+
+    def _errand_ended(self, errand: Errand, _error: BaseException | None) -> None:
+        if self._errand is errand:
+            self._errand = None
 
     def _polled(self, turn: _Turn, answer: "asyncio.Future[Response]") -> None:
         """A future that the handler gave has come to its end; it is cancelled when nobody waits any more."""
         if answer.cancelled() or answer.exception() is not None or not isinstance(answer.result().body, bytes):
-            self._task = self._loop.create_task(self._serve_later(turn, answer))
+            self._send_on_errand(turn, answer)
             return
         self._served(close=self._send_whole(turn, answer.result()))
         self._serve_next()
@@ -277,7 +314,6 @@ class Connection(asyncio.Protocol):
             _log.exception("%s %s failed in its answer", turn.request.method, turn.request.raw_path)
             self._transport.abort()
         finally:
-            self._task = None
             self._served(close=close)
             self._serve_next()
 
@@ -337,6 +373,7 @@ class Connection(asyncio.Protocol):
     def _pause_reading_of_body(self, pause: bool) -> None:
         if self._transport.is_closing():
             return
+        self._is_body_paused = pause
         if pause:
             self._patience.expect_within(None)
             self._transport.pause_reading()
@@ -363,13 +400,14 @@ class Connection(asyncio.Protocol):
         if self._serving is None and not self._waiting:
             self._transport.close()
 
-    def abort(self) -> set[asyncio.Future[None]]:
+    def abort(self) -> set[asyncio.Future[Any]]:
         """Cut it, and what was to be answered. What there is to wait for until it has ended."""
         self._transport.abort()
-        if self._task is None:
+        if self._errand is None or self._errand.is_running:
             return {self.closed}
-        self._task.cancel()
-        return {self.closed, self._task}
+        task = self._errand.as_task()
+        task.cancel()
+        return {self.closed, task}
 
     def _refuse(self, answer: Response) -> None:
         """Answer a request that cannot be taken, and read on only so that the client gets to see it."""
@@ -394,13 +432,8 @@ class Connection(asyncio.Protocol):
 
     # Details...
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        self._check_head(self._head_bytes)
-
-    def _check_head(self, size: int) -> None:
-        if size > self._limits.header_bytes:
-            self._refuse(Response(431, {"Content-Type": "text/plain"}, b"The request's headers are too large.\n"))
+    def _refuse_head(self) -> None:
+        self._refuse(Response(431, {"Content-Type": "text/plain"}, b"The request's headers are too large.\n"))
 
     def _lose_patience(self) -> None:
         if not self._transport.is_closing():

@@ -38,20 +38,24 @@ def chunk(piece: bytes) -> bytes:
 
 
 def _head(answer: Response, *, close: bool) -> str:
-    lines = [
-        _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Unknown\r\n",
-        f"Date: {_now()}\r\n",
-    ]
-    lines += [f"{name}: {_clean(value)}\r\n" for name, value in answer.headers.items()]
-    if close:
-        lines.append("Connection: close\r\n")
-    return "".join(lines)
+    status = _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Unknown\r\n"
+    headers = answer.headers
+    fields = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    if not _is_clean(fields, len(headers) - 1):
+        fields = "\r\n".join([f"{name}: {_clean(value)}" for name, value in headers.items()])
+    end = "\r\nConnection: close\r\n" if close else "\r\n"
+    return f"{status}Date: {_now()}\r\n{fields}{end}" if fields else f"{status}Date: {_now()}{end}"
+
+
+def _is_clean(fields: str, breaks: int) -> bool:
+    """Whether the only breaks of lines are ours, and everything can be sent as it is: one look at all the fields."""
+    return (
+        fields.isascii() and (breaks < 0 or fields.count("\n") == breaks == fields.count("\r")) and "\0" not in fields
+    )
 
 
 def _clean(value: str) -> str:
     """A header's value can never start another header, whoever chose it."""
-    if value.isprintable() and value.isascii():
-        return value
     return value.translate(_FORBIDDEN).encode("latin-1", "replace").decode("latin-1")
 
 

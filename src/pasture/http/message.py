@@ -13,33 +13,51 @@ T = TypeVar("T")
 _STREAM_BUFFER = 256 * 1024
 
 
+# Names of header fields as they have come, and in lower case. What clients make up beyond that is not remembered.
+_NAMES: dict[bytes, str] = {}
+_NAMES_REMEMBERED = 1024
+_LONG_NAME = 64
+
+
+def _learn(name: bytes) -> str:
+    lower = name.lower().decode("latin-1")
+    if len(_NAMES) < _NAMES_REMEMBERED and len(name) <= _LONG_NAME:
+        _NAMES[name] = lower
+    return lower
+
+
 class Headers(Mapping[str, str]):
     """Header fields as they came: order and repeats are kept, names are looked up in any case.
 
     `h["x"]` is the first value; `all("x")` every one; iteration yields lower-case names.
     """
 
-    __slots__ = ("_fields", "_first")
+    __slots__ = ("_fields", "first")
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self._fields = [(name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in fields]
-        self._first = dict(reversed(self._fields))
+        self._fields = [(_NAMES.get(name) or _learn(name), value.decode("latin-1")) for name, value in fields]
+        self.first: Mapping[str, str] = dict(reversed(self._fields))
+        """The first values by lower-case name, for who looks up names that are."""
+
+    @property
+    def has_repeats(self) -> bool:
+        return len(self.first) != len(self._fields)
 
     def __getitem__(self, name: str) -> str:
-        return self._first[name.lower()]
+        return self.first[name.lower()]
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name for name, _ in self._fields))
 
     def __len__(self) -> int:
-        return len(self._first)
+        return len(self.first)
 
     @overload
     def get(self, key: str, /) -> str | None: ...
     @overload
     def get(self, key: str, default: T, /) -> str | T: ...
     def get(self, key: str, default: T | None = None, /) -> str | T | None:
-        return self._first.get(key.lower(), default)
+        return self.first.get(key.lower(), default)
 
     def __repr__(self) -> str:
         return f"Headers({self._fields!r})"

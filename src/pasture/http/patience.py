@@ -15,8 +15,12 @@ class Patience:
         """The next thing must happen in so long, or may take for ever."""
         if seconds is None:
             self._deadline = None
-            return
-        self._deadline = self._loop.time() + seconds
+        else:
+            self.expect_by(self._loop.time() + seconds)
+
+    def expect_by(self, deadline: float) -> None:
+        """By the event loop's time."""
+        self._deadline = deadline
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._look)
         elif self._timer.when() > self._deadline:

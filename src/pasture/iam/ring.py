@@ -1,8 +1,9 @@
 """Named things in one JSON file that every process of this server may change.
 
 A change takes the lock, reads, writes a temporary file beside, fsyncs it and renames it:
-a reader sees the old file or the new one. A look-up asks the file system whether the file is
-another one than before; so a running server knows what another process made at once.
+a reader sees the old file or the new one. A look-up asks whether the file that was read, which stays open, is
+still what it was; one that was replaced has lost its name. So a running server knows what another process made
+at once.
 """
 
 import fcntl
@@ -36,7 +37,9 @@ class Ring(Generic[Item]):
     def __init__(self, path: Path, form: Form[Item]) -> None:
         self._path = path
         self._form = form
-        self._seen: tuple[int, int, int] | None = None
+        self._file = -1
+        self._seen: tuple[int, int, int, int] | None = None
+        """What the open file was like when it was read; None when it is to be read again."""
         self._items: dict[str, Item] = {}
 
     def __repr__(self) -> str:
@@ -54,25 +57,37 @@ class Ring(Generic[Item]):
     def changing(self) -> Iterator[dict[str, Item]]:
         """The items as they are, by name, to be changed in place; written when the block ends well."""
         with self._locked():
-            items = self._read() if self._path.exists() else {}
+            items = self._decode(self._path.read_bytes()) if self._path.exists() else {}
             yield items
             self._write(items)
 
     def _refresh(self) -> None:
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            self._seen, self._items = None, {}
+        if self._seen is not None and _look(self._file) == self._seen:
             return
-        identity = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if identity != self._seen:
-            self._items = self._read()
-            self._seen = identity
+        self._forget()
+        try:
+            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._items = {}
+            return
+        seen = _look(self._file)
+        with os.fdopen(os.dup(self._file), "rb") as stream:
+            self._items = self._decode(stream.read())
+        self._seen = seen
 
-    def _read(self) -> dict[str, Item]:
+    def _forget(self) -> None:
+        self._seen = None
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __del__(self) -> None:
+        self._forget()
+
+    def _decode(self, text: bytes) -> dict[str, Item]:
         form = self._form
         try:
-            content = form.decoder.decode(self._path.read_bytes())
+            content = form.decoder.decode(text)
             return {form.name(item): item for item in content[form.member]}
         except (msgspec.MsgspecError, KeyError) as error:
             reason = f"it has no '{form.member}'" if isinstance(error, KeyError) else str(error)
@@ -106,3 +121,9 @@ class Ring(Generic[Item]):
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _look(file: int) -> tuple[int, int, int, int]:
+    """Changes when the file is written to, replaced, renamed or removed."""
+    status = os.fstat(file)
+    return status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,6 +1,5 @@
 """The synchronous way: admitted, given an environment, answered."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -26,32 +25,39 @@ class DirectInvoker:
         self._run = run
         self._limits = limits
         self._reserved = reserved
-        self._running: Counter[tuple[Scope, str]] = Counter()
-        self._unreserved: Counter[Scope] = Counter()
+        # By account, region and name, and by account and region: text is quicker to look up than a Scope.
+        self._running: dict[tuple[str, str, str], int] = {}
+        self._unreserved: dict[tuple[str, str], int] = {}
         """Those that were admitted as a function without a reservation."""
 
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> Outcome:
         """Raises TooManyRequests over a concurrency, ServiceError when no environment can be had."""
-        scope, function = version.scope, (version.scope, version.name)
+        scope = version.scope
+        place, function = (scope.account, scope.region), (scope.account, scope.region, version.name)
         reserved, of_all = await self._reserved(scope, version.name)
         reason = refusal(
-            running=self._running[function],
+            running=self._running.get(function, 0),
             reserved=reserved,
-            unreserved_running=self._unreserved[scope],
+            unreserved_running=self._unreserved.get(place, 0),
             unreserved=self._limits.concurrent_executions - of_all,
         )
         if reason is not None:
             raise TooManyRequests("Rate Exceeded.", members={"Reason": reason}, headers={"Retry-After": "1"})
-        self._running[function] += 1
-        self._unreserved[scope] += reserved is None
+        _count(self._running, function, 1)
+        if reserved is None:
+            _count(self._unreserved, place, 1)
         try:
             return await self._run(version, invocation)
         finally:
-            _take(self._running, function, 1)
-            _take(self._unreserved, scope, reserved is None)
+            _count(self._running, function, -1)
+            if reserved is None:
+                _count(self._unreserved, place, -1)
 
 
-def _take(counter: Counter[T], key: T, number: int) -> None:
-    counter[key] -= number
-    if not counter[key]:
-        del counter[key]
+def _count(running: dict[T, int], key: T, more: int) -> None:
+    """What does not run is not remembered."""
+    now = running.get(key, 0) + more
+    if now:
+        running[key] = now
+    else:
+        del running[key]

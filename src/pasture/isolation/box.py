@@ -17,6 +17,10 @@ from pasture.isolation.spec import Exit, Process, Program, SandboxError
 _GONE = "the sandbox is gone."
 
 
+class BoxGone(SandboxError):
+    """Its first process has ended before it was ready, without a word."""
+
+
 class BoxProcess:
     """One program. It has ended when init says so, or when init itself has."""
 
@@ -100,6 +104,10 @@ class Box:
     @property
     def address(self) -> str:
         return self._address
+
+    @property
+    def group_name(self) -> str:
+        return self._created.group.name if self._created else ""
 
     @property
     def is_alive(self) -> bool:
@@ -199,7 +207,7 @@ class Box:
                 self._listener.setblocking(False)
                 _settle(self._ready)
             case "failed":
-                _settle(self._ready, message["reason"])
+                _settle(self._ready, SandboxError(message["reason"]))
             case "exited":
                 self._exited(message)
             case "connecting":
@@ -211,7 +219,7 @@ class Box:
                     self._connections[message["serial"]] = sock
                     _settle(answer)
             case "refused":
-                _settle(self._answers.pop(message["serial"]), message["reason"])
+                _settle(self._answers.pop(message["serial"]), SandboxError(message["reason"]))
             case _:
                 _settle(self._answers.pop(message["serial"]))
 
@@ -223,14 +231,14 @@ class Box:
 
     def _ended(self) -> None:
         """Init is gone, and with it every program."""
-        _settle(self._ready, _GONE)
+        _settle(self._ready, BoxGone(_GONE))
         self._check_memory()
         self._close_memory()
         for serial, process in self._programs.items():
             process.ended(Exit(None, signal.SIGKILL, serial in self._doomed))
         self._programs.clear()
         for answer in self._answers.values():
-            _settle(answer, _GONE)
+            _settle(answer, SandboxError(_GONE))
         self._answers.clear()
 
     # Small things...
@@ -290,11 +298,11 @@ class Box:
             self._memory = None
 
 
-def _settle(future: "asyncio.Future[None]", reason: str = "") -> None:
+def _settle(future: "asyncio.Future[None]", error: SandboxError | None = None) -> None:
     if future.done():
         return
-    if reason:
-        future.set_exception(SandboxError(reason))
+    if error is not None:
+        future.set_exception(error)
         future.exception()  # nobody may be waiting any more
     else:
         future.set_result(None)

@@ -15,6 +15,19 @@ class Mount:
     target: str
 
 
+@dataclass(frozen=True)
+class Zygote:
+    """A program that is kept loaded where that is possible, so that a sandbox has it by a fork in place of an exec.
+
+    Programs with this `command` and one argument more are started so, when `environment` has what they would read at
+    their start. `mounts` are what it is loaded from; a sandbox that is made from it has them as well.
+    """
+
+    mounts: tuple[Mount, ...]
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """A box that programs can be started in. Sizes are bytes."""
@@ -31,6 +44,8 @@ class SandboxSpec:
     hostname: str = "localhost"
     network: bool = False
     """Whether it has a way out, where the server has one, to what the server's `NetworkOptions` leave open."""
+    zygote: Zygote | None = None
+    """What it is made from as soon as that is loaded; until then, and without one, its programs are executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,7 @@ class Sandbox(Protocol):
 
     @property
     def is_alive(self) -> bool:
-        """False once the box has gone without `destroy`: its launcher or its init was killed. Destroy it still."""
+        """False once the box has gone without `destroy`: its init was killed. Destroy it still."""
         ...
 
     def path(self, inside: str) -> str:
@@ -160,6 +175,10 @@ class Isolation(Protocol):
 
     async def open(self) -> None:
         """Get ready; first clear what a crash of an earlier session of the same data directory left behind."""
+        ...
+
+    async def prepare(self, zygote: Zygote) -> None:
+        """Have it loaded, where that is possible, for the sandboxes to come. What prevents it is logged, not raised."""
         ...
 
     async def create(self, spec: SandboxSpec) -> Sandbox: ...

@@ -27,6 +27,8 @@ _GATHER_SECONDS = 0.2
 _GATHER_BYTES = 1024 * 1024
 # Events of one transaction: others write between two.
 _BATCH = 10_000
+# How long who reads waits for the ends of invocations that have been answered: extensions may put them off.
+_LAST_WORDS_SECONDS = 0.5
 # An event holds 1 MiB; four bytes a character at most.
 _PIECE = (1024 * 1024 - EVENT_OVERHEAD) // 4
 
@@ -52,6 +54,9 @@ class StreamWriter:
         for first in range(0, len(message), _PIECE):
             self._intake.take(self, LogEvent(timestamp, message[first : first + _PIECE]))
 
+    def owes(self, last_words: bool) -> None:
+        self._intake.owes(self, last_words)
+
 
 class Intake:
     def __init__(self, store: LogStore, clock: Clock) -> None:
@@ -59,6 +64,9 @@ class Intake:
         self._clock = clock
         self._waiting: dict[StreamWriter, list[LogEvent]] = {}
         self._size = 0
+        self._loop = asyncio.get_running_loop()
+        self._owing: dict[StreamWriter, asyncio.Future[None]] = {}
+        """Of whom last words are to come: it ends when they have."""
         self._storing = asyncio.Lock()
         self._woken = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -76,7 +84,9 @@ class Intake:
         if self._closed or not event.message:
             return
         size = len(event.message) + EVENT_OVERHEAD
-        events = self._waiting.setdefault(writer, [])
+        events = self._waiting.get(writer)
+        if events is None:
+            events = self._waiting[writer] = []
         if writer.waiting + size > WRITER_LIMIT or self._size + size > LIMIT:
             writer.dropped += 1
             return
@@ -92,8 +102,20 @@ class Intake:
         if self._size > _GATHER_BYTES:
             self._urgent.set()
 
+    def owes(self, writer: StreamWriter, last_words: bool) -> None:
+        if last_words:
+            if writer not in self._owing:
+                self._owing[writer] = self._loop.create_future()
+        elif (owed := self._owing.pop(writer, None)) is not None and not owed.done():
+            owed.set_result(None)
+
     async def flush(self) -> None:
-        """Returns when everything that was written before the call can be read."""
+        """Returns when everything that was written before the call can be read, and what was owed by then."""
+        if self._owing:
+            await asyncio.wait(self._owing.values(), timeout=_LAST_WORDS_SECONDS)
+        await self._store_now()
+
+    async def _store_now(self) -> None:
         if self._waiting or self._storing.locked():
             # A task of ours: a reader that gives up must not take with it what writers have left.
             await asyncio.shield(self._tasks.start(self._flush(), "flush"))
@@ -105,7 +127,7 @@ class Intake:
 
     async def close(self) -> None:
         """Store what waits; what is written from now on is lost. Idempotent."""
-        await self.flush()
+        await self._store_now()
         self._closed = True
         await self._tasks.close()
 
@@ -122,7 +144,7 @@ class Intake:
                 await asyncio.wait_for(self._urgent.wait(), _GATHER_SECONDS)
             self._woken.clear()
             self._urgent.clear()
-            await self.flush()
+            await self._store_now()
 
     def _take_all(self) -> dict[StreamWriter, list[LogEvent]]:
         taken, self._waiting = self._waiting, {}

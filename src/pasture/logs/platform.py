@@ -39,6 +39,8 @@ class Tracing:
     @property
     def sampled_root(self) -> str:
         """The id of the trace when the invocation was sampled; else empty."""
+        if "Sampled=1" not in self.value:
+            return ""
         parts = dict(part.partition("=")[::2] for part in self.value.split(";"))
         return parts.get("Root", "") if parts.get("Sampled") == "1" else ""
 

@@ -41,18 +41,19 @@ _TEXT_ONLY = (End, Fault)
 
 def text_line(event: PlatformEvent) -> str | None:
     """The log event of the text format, with its newline."""
+    # What every invocation has comes first.
     match event:
-        case InitStart() if event.runtime_version:
-            return report.init_start(event.runtime_version, event.runtime_version_arn)
-        case InitReport() if event.status is not Status.SUCCESS or event.initialization_type != ON_DEMAND:
-            of = report.InitReport(event.duration_ms, event.phase, event.status, event.error_type)
-            return report.init_report(of)
         case Start():
             return report.start(event.request_id, event.version)
         case End():
             return report.end(event.request_id)
         case Report():
             return report.report(event.as_text())
+        case InitStart() if event.runtime_version:
+            return report.init_start(event.runtime_version, event.runtime_version_arn)
+        case InitReport() if event.status is not Status.SUCCESS or event.initialization_type != ON_DEMAND:
+            of = report.InitReport(event.duration_ms, event.phase, event.status, event.error_type)
+            return report.init_report(of)
         case RestoreStart():
             version = f"Runtime Version: {event.runtime_version}\tRuntime Version ARN: {event.runtime_version_arn}"
             return f"RESTORE_START {version}\n"

@@ -10,6 +10,7 @@ format", "Understanding the execution environment").
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pasture.domain.invocation import Status
 from pasture.kit.clock import iso_millis
@@ -22,8 +23,7 @@ class Phase(StrEnum):
     INVOKE = "invoke"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """The end of an invocation, for REPORT. Durations are milliseconds."""
 
     request_id: str
@@ -74,18 +74,14 @@ def end(request_id: str) -> str:
 
 
 def report(of: Report) -> str:
-    fields = [
-        f"REPORT RequestId: {of.request_id}",
-        f"Duration: {of.duration_ms:.2f} ms",
-        f"Billed Duration: {of.billed_ms} ms",
-        f"Memory Size: {of.memory_mb} MB",
-        f"Max Memory Used: {of.max_memory_used_mb} MB",
-    ]
+    text = (
+        f"REPORT RequestId: {of.request_id}\tDuration: {of.duration_ms:.2f} ms\tBilled Duration: {of.billed_ms} ms\t"
+        f"Memory Size: {of.memory_mb} MB\tMax Memory Used: {of.max_memory_used_mb} MB\t"
+    )
     if of.init_duration_ms is not None:
-        fields.append(f"Init Duration: {of.init_duration_ms:.2f} ms")
-    status = _status(of.status, of.error_type)
+        text += f"Init Duration: {of.init_duration_ms:.2f} ms\t"
     # The tab at the end is that of success: recorded REPORT lines with a status (September 2025) have none.
-    text = "\t".join(fields + (status or [""])) + "\n"
+    text += "\t".join(_status(of.status, of.error_type)) + "\n"
     if of.trace_id:
         text += f"XRAY TraceId: {of.trace_id}\tSegmentId: {of.segment_id}\tSampled: true\t\n"
     return text

@@ -9,6 +9,7 @@ import msgspec
 
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink, Status
 from pasture.http.message import BodyStream, Headers, Request, Response
+from pasture.kit.errands import Notice
 from pasture.runtime_api.session import Poll, Refusal, Session
 from pasture.runtime_api.signals import Answered, InitFailed, Ready, Signal
 from pasture.runtime_api.streaming import TOO_LARGE, Collected, error_payload, pump
@@ -31,7 +32,8 @@ class RuntimeApi:
         self._payload_bytes = payload_bytes
         self._sink: ResponseSink | None = None
         self._session = Session()
-        self._polls: list[asyncio.Future[Response]] = []
+        self._loop = asyncio.get_running_loop()
+        self._polls: list[Notice[Response]] = []
         """Those that wait for an event. A runtime may call again without having been answered; all get the same."""
         self._event: Response | None = None
 
@@ -47,8 +49,7 @@ class RuntimeApi:
         self._sink = invocation.sink
         polls, self._polls = self._polls, []
         for poll in polls:
-            if not poll.done():
-                poll.set_result(self._event)
+            poll.tell(self._event)
 
     # The runtime's side...
 
@@ -75,16 +76,17 @@ class RuntimeApi:
             413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({self._payload_bytes} bytes)."
         )
 
-    def _next(self, request: Request) -> Response | asyncio.Future[Response]:
+    def _next(self, request: Request) -> Response | Notice[Response]:
         if request.method != "GET":
             return _not_allowed()
         poll = self._session.polls()
         if poll is not Poll.AGAIN:
             self._event = None
+            # Who hears of it may give the next event at once.
             self._notify(Ready())
-        elif self._event is not None:
+        if self._event is not None:
             return self._event
-        waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        waiting: Notice[Response] = Notice(loop=self._loop)
         self._polls = [poll for poll in self._polls if not poll.done()]
         self._polls.append(waiting)
         request.on_disconnect.append(waiting.cancel)

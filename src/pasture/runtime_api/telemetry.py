@@ -89,6 +89,11 @@ class Telemetry:
     def subscribers(self) -> tuple[str, ...]:
         return tuple(self._subscribed)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody listens, and nobody will."""
+        return not self._subscribed and not self._open
+
     # What happens...
 
     def emit(self, event: PlatformEvent, time: float | None = None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pasture.isolation.spec import Mount
+from pasture.isolation.spec import Mount, Zygote
 from pasture.runtimes.identifiers import runtime_version_arn
 
 
@@ -32,6 +32,8 @@ class InstalledRuntime:
     handler_argument: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the family sets (PATH, LD_LIBRARY_PATH, PYTHONPATH …); a function may override them."""
+    zygote: Zygote | None = None
+    """What its environments can be forked from."""
 
     def arn(self, region: str) -> str:
         """The runtime version ARN, as INIT_START and `RuntimeVersionConfig` show it."""

@@ -8,8 +8,10 @@ import asyncio
 import hashlib
 import os
 import re
+import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -29,6 +31,20 @@ class Blobs:
     async def put(self, data: bytes) -> str:
         """Returns the hex SHA-256 once the bytes are durable. Putting what is there already writes nothing."""
         return await asyncio.to_thread(self._put, data)
+
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[Path]:
+        """An empty file to write what comes bit by bit into; it goes at the end, unless it was kept."""
+        path = self._temporary / secrets.token_hex(16)
+        try:
+            await asyncio.to_thread(self._make_empty, path)
+            yield path
+        finally:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def keep(self, path: Path, sha256: str) -> None:
+        """As `put`, of a file that was received whole; `sha256` is its own."""
+        await asyncio.to_thread(self._keep, path, self.path(sha256))
 
     async def delete(self, sha256: str) -> bool:
         """False when there was none."""
@@ -56,10 +72,26 @@ class Blobs:
         path = self.path(sha256)
         if not path.is_file():
             self._write(data, path)
-        # Also when it was there: whoever wrote it may have been killed before this.
-        for directory in (path.parent, path.parent.parent, self._directory):
-            _sync_directory(directory)
+        self._sync_above(path)
         return sha256
+
+    @staticmethod
+    def _make_empty(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600, exist_ok=False)
+
+    def _keep(self, received: Path, path: Path) -> None:
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            received.chmod(0o444)
+            _sync(received)
+            received.rename(path)
+        self._sync_above(path)
+
+    def _sync_above(self, path: Path) -> None:
+        """Also when it was there: whoever wrote it may have been killed before this."""
+        for directory in (path.parent, path.parent.parent, self._directory):
+            _sync(directory, os.O_DIRECTORY)
 
     def _write(self, data: bytes, path: Path) -> None:
         self._temporary.mkdir(parents=True, exist_ok=True)
@@ -81,7 +113,7 @@ class Blobs:
             path.unlink()
         except FileNotFoundError:
             return False
-        _sync_directory(path.parent)
+        _sync(path.parent, os.O_DIRECTORY)
         return True
 
     def _sizes(self) -> dict[str, int]:
@@ -96,8 +128,8 @@ class Blobs:
         return len(leftovers)
 
 
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         os.fsync(descriptor)
     finally:

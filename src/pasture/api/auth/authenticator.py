@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import hashlib
 from typing import Protocol
 
 from pasture.api.auth import sigv4
@@ -29,6 +28,8 @@ from pasture.kit.clock import Clock
 
 # Below this, hashing on the event loop is quicker than asking a thread to.
 _HASH_ELSEWHERE_BYTES = 256 * 1024
+# So many callers are remembered.
+_KNOWN = 1024
 
 
 class Authenticates(Protocol):
@@ -45,6 +46,8 @@ class Authenticator:
         self._clock = clock
         self._sessions = sessions
         self._roles = roles
+        self._known: dict[tuple[str, str, str], tuple[AccessKey, Authenticated]] = {}
+        """What keys of the ring are by key, region and service: good as long as the ring has this very key."""
 
     async def authenticate(self, request: Request) -> Authenticated:
         claim = sigv4.read_claim(request.target, request.headers)
@@ -52,11 +55,24 @@ class Authenticator:
             raise MissingAuthenticationToken(NO_TOKEN)
         holder = self._key(claim.key_id) if claim.session_token is None else self._session(claim)
         sigv4.check_time(claim, self._clock.now())
-        digest = await _sha256(request.body)
+        body = request.body
+        digest = _sha256(body) if len(body) < _HASH_ELSEWHERE_BYTES else await asyncio.to_thread(_sha256, body)
         if not sigv4.is_signed_with(holder.secret, claim, request.method, request.target, request.headers, digest):
             raise InvalidSignature(MISMATCH)
-        principal = _assumed(holder, self._roles) if isinstance(holder, Session) else _user(holder)
-        return Authenticated(principal, Scope(holder.account, claim.region), claim.service)
+        if isinstance(holder, Session):
+            return Authenticated(_assumed(holder, self._roles), Scope(holder.account, claim.region), claim.service)
+        return self._user(holder, claim)
+
+    def _user(self, key: AccessKey, claim: sigv4.Claim) -> Authenticated:
+        place = (key.id, claim.region, claim.service)
+        known = self._known.get(place)
+        if known is not None and known[0] is key:
+            return known[1]
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        found = Authenticated(_user(key), Scope(key.account, claim.region), claim.service)
+        self._known[place] = (key, found)
+        return found
 
     def _key(self, key_id: str) -> AccessKey:
         key = self._keyring.find(key_id)
@@ -132,9 +148,5 @@ def _assumed(session: Session, roles: Roles | None) -> Principal:
     )
 
 
-async def _sha256(body: bytes) -> str:
-    if not body:
-        return sigv4.EMPTY_SHA256
-    if len(body) < _HASH_ELSEWHERE_BYTES:
-        return hashlib.sha256(body).hexdigest()
-    return (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
+def _sha256(body: bytes) -> str:
+    return sigv4.sha256_hex(body) if body else sigv4.EMPTY_SHA256

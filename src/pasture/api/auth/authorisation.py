@@ -8,6 +8,7 @@ from typing import Any
 from pasture.api.auth.needs import Need, needs
 from pasture.api.call import Call
 from pasture.domain.errors import AccessDenied
+from pasture.functions.s3 import S3Object, denied_by_s3
 from pasture.http.message import Request
 from pasture.iam import evaluation
 from pasture.iam.evaluation import Decision
@@ -19,13 +20,24 @@ from pasture.kit.clock import Clock
 ResourcePolicy = Callable[[str], Awaitable[Policy | None]]
 """The policy of the resource with this ARN."""
 
+KeysOf = Callable[[str], Awaitable[Context]]
+"""The condition keys that the resource with this ARN brings."""
+
 
 class Authorizer:
     """`open_door`: whoever comes may do everything in its own account; others' resources keep their policies."""
 
-    def __init__(self, clock: Clock, resource_policy: ResourcePolicy | None = None, *, open_door: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        resource_policy: ResourcePolicy | None = None,
+        *,
+        keys_of: KeysOf | None = None,
+        open_door: bool = False,
+    ) -> None:
         self._clock = clock
         self._resource_policy = resource_policy
+        self._keys_of = keys_of
         self._open_door = open_door
 
     async def authorise(self, service: str, call: Call, asked: Mapping[str, Any]) -> None:
@@ -40,7 +52,8 @@ class Authorizer:
             policy = await self._resource_policy(need.resource) if self._resource_policy else None
             if unrestricted and policy is None and not foreign:
                 continue
-            context = {**self.context(call), **need.keys}
+            brought = await self._keys_of(need.resource) if self._keys_of else {}
+            context = {**self.context(call), **brought, **need.keys}
             if foreign:
                 context["aws:resourceaccount"] = (need.resource.split(":", 5)[4],)
             decision = self.decide(call.principal, need.action, need.resource, context, policy)
@@ -84,18 +97,25 @@ _NEVER_LOCKED_OUT = frozenset({"GetResourcePolicy", "PutResourcePolicy", "Delete
 
 def _is_foreign(need: Need, account: str) -> bool:
     """Whether it is another account's. A role is not: whether it may be passed is for the caller's own policies."""
-    parts = need.resource.split(":", 5)
-    return len(parts) > 5 and parts[2] == "lambda" and parts[4] not in {"", account}
+    return _lambda_account(need.resource) not in {"", account}
+
+
+@lru_cache(maxsize=4096)
+def _lambda_account(resource: str) -> str:
+    """Whose it is; empty when it is nobody's, or nothing of Lambda's."""
+    parts = resource.split(":", 5)
+    return parts[4] if len(parts) > 5 and parts[2] == "lambda" else ""
 
 
 def denied(principal: Principal, need: Need, decision: Decision) -> AccessDenied:
     """A function of another account is refused without words, as recorded from AWS."""
     if _is_foreign(need, principal.account) and ":function:" in need.resource:
         return AccessDenied()
-    return AccessDenied(
-        f"User: {principal.arn} is not authorized to perform: {need.action} on resource: {need.resource} "
-        f"{decision.reason}"
-    )
+    refusal = f"User: {principal.arn} is not authorized to perform: {need.action} on resource:"
+    if need.action.startswith("s3:"):  # in the words of S3, which Lambda passes on
+        bucket, _, key = need.resource.split(":", 5)[5].partition("/")
+        return denied_by_s3(S3Object(bucket, key), f'{refusal} "{need.resource}" {decision.reason}')
+    return AccessDenied(f"{refusal} {need.resource} {decision.reason}")
 
 
 def _who(principal: Principal) -> dict[str, Sequence[str]]:

@@ -6,8 +6,9 @@ the qualifier that it was addressed with, as an ARN in one form, whatever form t
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pasture.domain.errors import ApiError
@@ -27,8 +28,19 @@ class Need:
     """Condition keys of this action alone, in lower case."""
 
 
-def needs(service: str, operation: str, asked: Asked, scope: Scope) -> Iterator[Need]:
+def needs(service: str, operation: str, asked: Asked, scope: Scope) -> Iterable[Need]:
     """Raises what the operation itself would raise for a name that is none."""
+    if service == "lambda" and operation in _INVOKES:
+        return _to_invoke(asked["FunctionName"], asked.get("Qualifier"), scope)
+    return _needs(service, operation, asked, scope)
+
+
+@lru_cache(maxsize=4096)
+def _to_invoke(function: str, qualifier: str | None, scope: Scope) -> tuple[Need, ...]:
+    return tuple(_of_lambda("Invoke", {"FunctionName": function, "Qualifier": qualifier}, scope))
+
+
+def _needs(service: str, operation: str, asked: Asked, scope: Scope) -> Iterator[Need]:
     if service == "lambda":
         yield from _of_lambda(operation, asked, scope)
     elif service == "logs":
@@ -49,15 +61,28 @@ _ACTIONS = {
     "InvokeWithResponseStream": "InvokeFunction",
     "GetLayerVersionByArn": "GetLayerVersion",
 }
+_INVOKES = frozenset({"Invoke", "InvokeWithResponseStream"})
 # They name a function, and AWS judges them without one: by lambda:FunctionArn, if at all.
 _WITHOUT_RESOURCE = frozenset({"CreateEventSourceMapping", "ListEventSourceMappings", "ListLayerVersions"})
+_BRINGS_CODE = frozenset({"CreateFunction", "UpdateFunctionCode", "PublishLayerVersion"})
 _ALIAS_OPERATIONS = frozenset({"CreateAlias", "GetAlias", "UpdateAlias", "DeleteAlias"})
 _MAPPING_OPERATIONS = frozenset({"CreateEventSourceMapping", "UpdateEventSourceMapping"})
 
 
 def _of_lambda(operation: str, asked: Asked, scope: Scope) -> Iterator[Need]:
     action = f"lambda:{_ACTIONS.get(operation, operation)}"
-    yield Need(action, _lambda_resource(operation, asked, scope), dict(_lambda_keys(operation, asked, scope)))
+    keys = dict(_lambda_keys(operation, asked, scope))
+    yield Need(action, _lambda_resource(operation, asked, scope), keys)
+    if operation == "UpdateEventSourceMapping" and "lambda:functionarn" in keys:
+        # Once by the function that it would be for, and once by the one that it is for.
+        yield Need(action, _lambda_resource(operation, asked, scope))
+    if operation == "PutFunctionCodeSigningConfig" and asked.get("CodeSigningConfigArn"):
+        yield Need(action, _own_form(asked["CodeSigningConfigArn"], scope), keys)
+    code = asked.get("Code") or asked.get("Content") or asked
+    if operation in _BRINGS_CODE and "S3Bucket" in code and "S3Key" in code:
+        # Lambda reads it in the caller's name: who may not must not come to it by way of a function.
+        get = "s3:GetObjectVersion" if "S3ObjectVersion" in code else "s3:GetObject"
+        yield Need(get, f"arn:{scope.partition}:s3:::{code['S3Bucket']}/{code['S3Key']}")
     if operation in {"CreateFunction", "UpdateFunctionConfiguration"} and asked.get("Role"):
         # Who may not hand a role on must not gain its rights by way of a function.
         yield Need("iam:PassRole", asked["Role"], {"iam:passedtoservice": ("lambda.amazonaws.com",)})
@@ -117,6 +142,8 @@ def _lambda_keys(operation: str, asked: Asked, scope: Scope) -> Iterator[tuple[s
     if operation in _MAPPING_OPERATIONS and "FunctionName" in asked:
         yield "lambda:functionarn", (parse_function(asked["FunctionName"], scope).arn(scope),)
     yield from _present(asked, _KEYS)
+    if "FunctionName" in asked:
+        yield from _present(asked, (("CodeSigningConfigArn", "lambda:codesigningconfigarn"),))
     yield from _present(asked.get("VpcConfig") or {}, _VPC_KEYS)
     tags = asked.get("Tags")
     if isinstance(tags, Mapping) and tags:

@@ -1,6 +1,7 @@
 """The policy of a resource, by the ARN that a call needs: of functions, versions, aliases and layer versions."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from pasture.domain.function import Function
 from pasture.domain.layer import LayerRef, LayerVersion, parse_layer_arn
@@ -9,6 +10,18 @@ from pasture.iam.policy import Kind, Policy, parse, parsed
 
 FindFunction = Callable[[Scope, str], Awaitable[Function | None]]
 FindLayer = Callable[[LayerRef], Awaitable[LayerVersion | None]]
+
+
+@lru_cache(maxsize=4096)
+def _resource(arn: str) -> tuple[Scope, str, str] | LayerRef | None:
+    """A function by its scope, name and qualifier, or a layer."""
+    match arn.split(":"):
+        case ["arn", _, "lambda", region, account, "function", name, *qualifier]:
+            return Scope(account, region), name, ":".join(qualifier)
+        case ["arn", _, "lambda", _, _, "layer", *_]:
+            return parse_layer_arn(arn)
+        case _:
+            return None
 
 
 class ResourcePolicies:
@@ -20,12 +33,11 @@ class ResourcePolicies:
 
     async def __call__(self, arn: str) -> Policy | None:
         """A policy counts for calls by the qualifier that it belongs to, and for no other (reference 5)."""
-        match arn.split(":"):
-            case ["arn", _, "lambda", region, account, "function", name, *qualifier]:
-                return await self._of_function(Scope(account, region), name, ":".join(qualifier))
-            case ["arn", _, "lambda", _, _, "layer", *_]:
-                layer = parse_layer_arn(arn)
-                return await self._of_layer(layer) if layer is not None else None
+        match _resource(arn):
+            case LayerRef() as layer:
+                return await self._of_layer(layer)
+            case (Scope() as scope, name, qualifier):
+                return await self._of_function(scope, name, qualifier)
             case _:
                 return None
 

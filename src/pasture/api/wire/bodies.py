@@ -1,6 +1,7 @@
 """How large a request may be, before anything else is known of it than its method and target. Pure."""
 
 import re
+from functools import lru_cache
 
 from pasture.domain.errors import ApiError, RequestEntityTooLarge
 from pasture.domain.limits import MIB, Limits
@@ -11,6 +12,9 @@ _LIMITS = Limits()
 _ORDINARY_BYTES = 8 * MIB
 # Asynchronous and synchronous payloads end below this; what is a little above is refused by the operation, by name.
 _INVOKE_BYTES = _LIMITS.payload_bytes + MIB
+
+# Targets that are longer are not remembered.
+_SHORT = 256
 
 _PACKAGES = (
     ("POST", re.compile(r"/2015-03-31/functions/?"), "CreateFunction"),
@@ -24,10 +28,17 @@ _INVOCATIONS = re.compile(
 
 def body_limit(method: str, target: str) -> int:
     """Bytes of body that the HTTP server takes in for this request."""
+    return _known_limit(method, target) if len(target) <= _SHORT else _limit(method, target)
+
+
+def _limit(method: str, target: str) -> int:
     path = target.partition("?")[0]
     if _package_operation(method, path) is not None:
         return _LIMITS.create_request_bytes
     return _INVOKE_BYTES if _INVOCATIONS.fullmatch(path) else _ORDINARY_BYTES
+
+
+_known_limit = lru_cache(maxsize=4096)(_limit)
 
 
 def too_large_error(method: str, target: str) -> ApiError:

@@ -1,15 +1,13 @@
 """What every wire protocol can do: say which operation a request means, and write its answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pasture.domain.errors import ApiError
 from pasture.http.message import Request, Response
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The operation that a request means, and how to read its input: parsing and validation may be slow."""
 
     operation: str

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
@@ -21,11 +22,16 @@ JSON = "application/json"
 
 Query = list[tuple[str, str]]
 
+_MATCHES = 4096
+_SHORT_PATH = 256
+
 
 class RestJson:
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
         self._routes = Routes(model)
+        self._matches: dict[tuple[str, str], Match] = {}
+        """What targets without a query have been found to mean."""
         self._faults = Faults(model)
         self._parsers = Parsers()
         self._renderers = Renderers()
@@ -37,11 +43,21 @@ class RestJson:
         self._output(operation)
 
     def find(self, request: Request) -> Found:
-        query = request.query if "?" in request.target else []
-        match = self._routes.find(request.method, request.raw_path, query)
+        target = request.target
+        place = (request.method, target)
+        match = self._matches.get(place)
+        query: Query = []
         if match is None:
-            raise UnknownOperation(f"No operation answers {request.method} {request.raw_path[:256]}.")
-        return Found(match.operation, lambda: self._input(match.operation).read(request, match, query))
+            if "?" in target:
+                query = request.query
+            match = self._routes.find(request.method, request.raw_path, query)
+            if match is None:
+                raise UnknownOperation(f"No operation answers {request.method} {request.raw_path[:256]}.")
+            if not query and len(target) <= _SHORT_PATH:
+                if len(self._matches) >= _MATCHES:
+                    self._matches.clear()
+                self._matches[place] = match
+        return Found(match.operation, partial(self._input(match.operation).read, request, match, query))
 
     def answer(self, operation: str, output: dict[str, Any], request_id: str) -> Response:
         status, headers, body = self._output(operation).write(output)
@@ -80,6 +96,8 @@ class _Text:
 
     member: str
     name: str
+    lower: str
+    """The name of a header, as headers are looked up."""
     parse: Callable[[str], Any]
     is_list: bool
 
@@ -112,21 +130,24 @@ class _Input:
             self._body = parsers.structure(shape, frozenset(in_body))
 
     def read(self, request: Request, match: Match, query: Query) -> dict[str, Any]:
-        found = {}
-        if request.body:
-            found.update(self._read_body(request.body))
+        found = self._read_body(request.body) if request.body else {}
         for text in self._labels:
             found[text.member] = text.parse(match.labels[text.name])
-        for text in self._query:
-            values = [value for name, value in query if name == text.name]
-            if values:
-                found[text.member] = [text.parse(value) for value in values] if text.is_list else text.parse(values[0])
+        if query:
+            self._read_query(query, found)
+        headers = request.headers.first
         for text in self._headers:
-            header = request.headers.get(text.name)
+            header = headers.get(text.lower)
             if header is not None:
                 found[text.member] = text.parse(header)
         self._validate(found)
         return found
+
+    def _read_query(self, query: Query, found: dict[str, Any]) -> None:
+        for text in self._query:
+            values = [value for name, value in query if name == text.name]
+            if values:
+                found[text.member] = [text.parse(value) for value in values] if text.is_list else text.parse(values[0])
 
     def _read_body(self, body: bytes) -> dict[str, Any]:
         if self._payload is not None:
@@ -141,7 +162,8 @@ class _Input:
 def _text(name: str, member: Shape) -> _Text:
     is_list = isinstance(member, ListShape)
     element = member.member if isinstance(member, ListShape) else member
-    return _Text(name, member.serialization.get("name", name), text_parser(element), is_list)
+    wire_name = member.serialization.get("name", name)
+    return _Text(name, wire_name, wire_name.lower(), text_parser(element), is_list)
 
 
 class _Output:
@@ -183,7 +205,7 @@ class _Output:
             value = output.get(name)
             if value is not None:
                 headers[header] = text(value)
-        if self._stream is not None:
+        if self._stream is not None and self._stream in output:  # a dry run has none
             # The stream's own content type is always this one; what the function said is in another header.
             return status, {**headers, "Content-Type": EVENT_STREAM}, self._encode(output[self._stream])
         return status, headers, self._write_body(output, status)

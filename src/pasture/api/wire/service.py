@@ -14,7 +14,7 @@ import pasture
 from pasture.api.call import Authenticated, Call
 from pasture.api.wire.awsjson import AwsJson
 from pasture.api.wire.awsquery import AwsQuery
-from pasture.api.wire.protocol import Found, Wire
+from pasture.api.wire.protocol import Wire
 from pasture.api.wire.restjson import RestJson
 from pasture.domain.errors import ApiError, NotBuiltYet, ServiceError
 from pasture.http.message import Request, Response
@@ -72,7 +72,8 @@ class Service:
             found = self._wire.find(request)
             operation = self._built(found.operation)
             call = Call(request_id, found.operation, who.scope, who.principal, request, base_url)
-            asked = await _read(found, request)
+            large = len(request.body) >= _PARSE_ELSEWHERE_BYTES
+            asked = await asyncio.to_thread(found.read) if large else found.read()
             if self._authorise is not None:
                 await self._authorise(self.name, call, asked)
             output = await operation(call, asked) or {}
@@ -114,9 +115,3 @@ def _method(operations: Sequence[object], name: str) -> Operation | None:
         if method is not None:
             return method
     return None
-
-
-async def _read(found: Found, request: Request) -> dict[str, Any]:
-    if len(request.body) < _PARSE_ELSEWHERE_BYTES:
-        return found.read()
-    return await asyncio.to_thread(found.read)

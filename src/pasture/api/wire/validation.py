@@ -20,6 +20,9 @@ Check = Callable[[Any, str, list[str]], None]
 NOT_NULL = "Member must not be null"
 # A pattern is not tried on a text that is this much longer than allowed: some take quadratic time.
 _PATTERN_SLACK = 1024
+# So many texts of a member, no longer than this, are remembered.
+_REMEMBERED = 1024
+_REMEMBERED_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,22 @@ def _leaf_check(shape: Shape, rules: list[Constraint]) -> Check | None:
     secret = bool(shape.metadata.get("sensitive"))
     pairs = tuple((rule.holds, rule.words) for rule in rules)
 
+    # Names and the like come again and again; what was found good is good.
+    good: set[str] = set()
+
     def check(value: Any, path: str, broken: list[str]) -> None:
+        is_text = type(value) is str and len(value) <= _REMEMBERED_LENGTH
+        if is_text and value in good:
+            return
+        before = len(broken)
         for holds, words in pairs:
             if not holds(value):
                 shown = "" if secret else f" '{show(shape, value)}'"
                 broken.append(f"Value{shown} at '{path}' failed to satisfy constraint: {words}")
+        if is_text and len(broken) == before:
+            if len(good) >= _REMEMBERED:
+                good.clear()
+            good.add(value)
 
     return check
 

@@ -3,26 +3,29 @@
 import asyncio
 import json
 import re
+import shutil
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pasture.isolation.box import Box
+from pasture.isolation.box import Box, BoxGone
 from pasture.isolation.launcher import cgroups, limits, seccomp
-from pasture.isolation.launching import Launcher, launch
+from pasture.isolation.launchers import Launchers
+from pasture.isolation.launching import Launcher, LauncherGone
 from pasture.isolation.network.network import Network
 from pasture.isolation.network.options import NetworkOptions
-from pasture.isolation.spec import Isolation, Sandbox, SandboxError, SandboxSpec
+from pasture.isolation.spec import Isolation, Sandbox, SandboxError, SandboxSpec, Zygote
 from pasture.isolation.tmp_images import TmpImages
 
 _TRIAL_BYTES = 1 << 20
+_TRIES = 3
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class NamespaceIsolation:
-    """Mutable state: the launcher, which is replaced when it has died, and the boxes by id."""
+    """Mutable state: the launchers, while it is open, and the boxes by id."""
 
     def __init__(self, run_directory: Path, owner: str, network: NetworkOptions) -> None:
         self._directory = run_directory / "boxes"
@@ -33,10 +36,8 @@ class NamespaceIsolation:
         self._owner = owner
         self._network = Network(owner, network)
         self._hierarchy = cgroups.Hierarchy(cgroups.Group, {}, [])
-        self._launcher: Launcher | None = None
-        self._launching = asyncio.Lock()
+        self._launchers: Launchers | None = None
         self._boxes: dict[str, Box] = {}
-        self._is_open = False
 
     @property
     def name(self) -> str:
@@ -50,14 +51,36 @@ class NamespaceIsolation:
     async def open(self) -> None:
         await asyncio.to_thread(self._clear)
         await self._network.open()
-        self._is_open = True
-        await self._living_launcher()
+        self._launchers = Launchers(
+            self._directory, self._owner, self._hierarchy, self._network.outbound, self._groups_in_use
+        )
+        self._why_memory = self._images.why_not()
+        await self._launchers.open(lambda: self._image(_TRIAL_BYTES))
+        self._why_memory = self._why_memory or self._launchers.why_memory
+
+    async def prepare(self, zygote: Zygote) -> None:
+        if self._launchers is not None:
+            await self._launchers.prepare(zygote)
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         if not _ID.fullmatch(spec.id) or spec.id in self._boxes:
             raise SandboxError(f"the sandbox id {spec.id!r} is in use, or not of letters, digits and hyphens.")
-        launcher = await self._living_launcher()
         spec = replace(spec, network=spec.network and self._network.outbound is not None)
+        for _ in range(_TRIES):
+            try:
+                return await self._create(spec, await self._launcher(spec.zygote))
+            except (BoxGone, LauncherGone) as error:
+                # By no fault of its own: what it was made by has died.
+                gone = error
+        raise gone
+
+    async def _launcher(self, zygote: Zygote | None) -> Launcher:
+        if self._launchers is None:
+            raise SandboxError("the isolation is not open.")
+        loaded = self._launchers.loaded(zygote) if zygote is not None else None
+        return loaded or await self._launchers.executing()
+
+    async def _create(self, spec: SandboxSpec, launcher: Launcher) -> Sandbox:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         box = self._boxes[spec.id] = Box(spec.id, spec.cpus, ours, lambda: self._removed(spec.id))
         try:
@@ -67,58 +90,35 @@ class NamespaceIsolation:
         except BaseException as error:
             await box.destroy()
             if isinstance(error, SandboxError):
-                raise SandboxError(f"sandbox {spec.id}: {error}") from error
+                raise type(error)(f"sandbox {spec.id}: {error}") from error
             raise
         return box
 
     async def close(self) -> None:
-        self._is_open = False
+        launchers, self._launchers = self._launchers, None
         await asyncio.gather(*(box.destroy() for box in list(self._boxes.values())))
-        async with self._launching:
-            if self._launcher is not None:
-                await self._launcher.close()
-                self._launcher = None
+        if launchers is not None:
+            await launchers.close()
         await asyncio.to_thread(self._hierarchy.clear)
         await asyncio.to_thread(self._hierarchy.remove)
         await self._images.close()
         await self._network.close()
         self._roots_file.unlink(missing_ok=True)
 
-    async def _living_launcher(self) -> Launcher:
-        async with self._launching:
-            if not self._is_open:
-                raise SandboxError("the isolation is not open.")
-            if self._launcher is not None and not self._launcher.is_alive:
-                await self._bury(self._launcher)
-                self._launcher = None
-            if self._launcher is None:
-                self._launcher = await self._launch()
-            return self._launcher
-
-    async def _launch(self) -> Launcher:
-        self._why_memory = self._images.why_not()
-        launcher, failed = await launch(
-            self._directory, self._owner, self._hierarchy, await self._image(_TRIAL_BYTES), self._network.outbound
-        )
-        self._why_memory = self._why_memory or failed
-        return launcher
-
     async def _image(self, size: int) -> str:
         """For a /tmp of that size on disk; nothing where it is memory."""
         return "" if self._why_memory else str(await self._images.image(size))
 
-    async def _bury(self, launcher: Launcher) -> None:
-        """One that has died: its boxes died with it, and their groups are named after it."""
-        await launcher.close()
-        await asyncio.to_thread(self._hierarchy.clear, f"{launcher.pid}-")
-        await self._network.clear_links()
+    def _groups_in_use(self) -> frozenset[str]:
+        return frozenset(name for box in self._boxes.values() if (name := box.group_name))
 
     def _removed(self, box: str) -> None:
         self._boxes.pop(box, None)
 
     def _clear(self) -> None:
         """What an earlier session of this directory left: its groups, wherever they were, and all that runs there."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.mkdir(parents=True)
         self._images.clear()
         self._hierarchy = limits.find(self._owner)
         self._hierarchy.clear()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pasture.isolation.connecting import connected
 from pasture.isolation.network.options import NetworkOptions
-from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, Sandbox, SandboxError, SandboxSpec
+from pasture.isolation.spec import Exit, Isolation, Mount, Process, Program, Sandbox, SandboxError, SandboxSpec, Zygote
 
 # Puts descriptors at their numbers and becomes the program. argv: a descriptor for the reason of a failure, the
 # directory, `from:to` pairs, whether LC_CTYPE is the program's own (else it is what this interpreter has set, PEP 538),
@@ -222,6 +222,9 @@ class ProcessIsolation:
         await asyncio.to_thread(_kill_strays, self._directory)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True)
+
+    async def prepare(self, zygote: Zygote) -> None:
+        """There is nothing to fork it into."""
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         _check(spec.mounts)

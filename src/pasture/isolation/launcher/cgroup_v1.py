@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from .cgroups import Group, Hierarchy, Limits, Notices, Place, counter, read, write, write_if_there
 from .failure import StepFailed, step
+from .gauge import Gauge
 
 _WANTED = ("memory", "cpu", "pids", "freezer")
 # What every new group has.
@@ -71,8 +72,9 @@ class GroupV1(Group):
             write_if_there(freezer + "/freezer.state", "THAWED")
 
     def peak_memory_bytes(self) -> int:
-        memory = self.directories.get("memory", "")
-        return int(read(memory + "/memory.max_usage_in_bytes") or 0)
+        if self._peak is None:
+            self._peak = Gauge(self.directories.get("memory", "") + "/memory.max_usage_in_bytes")
+        return self._peak.read()
 
     def oom_kills(self) -> int:
         return counter(read(self.directories.get("memory", "") + "/memory.oom_control"), "oom_kill")

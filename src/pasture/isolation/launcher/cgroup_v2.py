@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .cgroups import Group, Hierarchy, Limits, Notices, Place, counter, read, write, write_if_there
 from .failure import step
+from .gauge import Gauge
 
 _WANTED = ("memory", "cpu", "pids")
 _PERIOD_MICROSECONDS = 100_000
@@ -60,7 +61,9 @@ class GroupV2(Group):
         write_if_there(self._directory + "/cgroup.freeze", "0")
 
     def peak_memory_bytes(self) -> int:
-        return int(read(self._directory + "/memory.peak") or 0)
+        if self._peak is None:
+            self._peak = Gauge(self._directory + "/memory.peak")
+        return self._peak.read()
 
     def oom_kills(self) -> int:
         return counter(read(self._directory + "/memory.events"), "oom_kill")

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from .gauge import Gauge
+
 _REMOVAL_SECONDS = 5.0
 
 
@@ -46,8 +48,10 @@ class Group:
 
     version = 0
 
-    def __init__(self, directories: "dict[str, str]") -> None:
+    def __init__(self, directories: "dict[str, str]", name: str = "") -> None:
         self.directories = directories
+        self.name = name
+        self._peak: Gauge | None = None
 
     def make(self) -> None:
         """Raises StepFailed, and leaves nothing then."""
@@ -99,15 +103,14 @@ class Group:
 
     def remove(self) -> None:
         """Kill what is left in it, and remove its directories. Nothing where there is none."""
+        if self._peak is not None:
+            self._peak.close()
         if not any(os.path.isdir(directory) for directory in self.directories.values()):
             return
         self.kill()
         deadline = time.monotonic() + _REMOVAL_SECONDS
         for directory in self.directories.values():
             _remove(directory, deadline, self.kill)
-
-    def to_message(self) -> "dict[str, Any]":
-        return {"version": self.version, "directories": self.directories}
 
 
 class Hierarchy:
@@ -122,12 +125,12 @@ class Hierarchy:
         return {"version": self.kind.version, "directories": self.roots}
 
     def group(self, box: str) -> Group:
-        return self.kind({name: f"{root}/{box}" for name, root in self.roots.items()})
+        return self.kind({name: f"{root}/{box}" for name, root in self.roots.items()}, box)
 
-    def clear(self, prefix: str = "") -> None:
-        """Kill and remove every group here, or those with this prefix: what is left of a crash."""
+    def clear(self, prefix: str = "", but: "frozenset[str]" = frozenset()) -> None:
+        """Kill and remove every group here, or those with this prefix, `but` these: what is left of a crash."""
         boxes = {entry.name for root in self.roots.values() for entry in _subdirectories(root)}
-        for box in boxes:
+        for box in boxes - but:
             if box.startswith(prefix):
                 self.group(box).remove()
 

@@ -18,6 +18,8 @@ _CAP_SETUID = 7
 _CAP_SYS_CHROOT = 18
 _INIT = 1 << _CAP_KILL | 1 << _CAP_SETGID | 1 << _CAP_SETUID
 _LAST = 63
+_ALL = 0xFFFFFFFFFFFFFFFF
+_OOM_SCORE = 1000
 
 _MEMLOCK = 64 * 1024
 _STACK = 8 * 1024 * 1024
@@ -26,7 +28,30 @@ _CORE = 1
 
 
 def restrict_init() -> None:
-    """Keep what init needs. The bounding set is emptied here, once, for every program: init never executes anything."""
+    """Keep what init needs."""
+    empty_bounding_set()
+    with step("reduce the capabilities of the box's init"):
+        syscalls.capset(_INIT, _INIT, 0)
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        # Nobody may trace it or read its memory, whatever their user id.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+
+def keep_over_exec() -> None:
+    """In a user namespace, where this is not root: else an exec takes every capability."""
+    with step("keep the capabilities of the user namespace"):
+        syscalls.capset(_ALL, _ALL, _ALL)
+        for capability in range(_LAST + 1):
+            try:
+                syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, capability)
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    break  # past the last one that this kernel knows
+                raise
+
+
+def empty_bounding_set() -> None:
+    """In init for every program that it will start: it never executes anything itself."""
     with step("empty the capability bounding set"):
         for capability in range(_LAST + 1):
             try:
@@ -35,11 +60,6 @@ def restrict_init() -> None:
                 if error.errno == errno.EINVAL:
                     break  # past the last one that this kernel knows
                 raise
-    with step("reduce the capabilities of the box's init"):
-        syscalls.capset(_INIT, _INIT, 0)
-        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-        # Nobody may trace it or read its memory, whatever their user id.
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
 
 
 def become(uid: int, gid: int, *, switch: bool) -> None:
@@ -80,9 +100,15 @@ def _lower(kind: int, limit: int) -> None:
     resource.setrlimit(kind, (limit, limit))
 
 
+def prefer_init_for_oom() -> None:
+    """When memory runs out, functions go before anything else of the host. Of root's init, no program can undo it."""
+    with step("raise oom_score_adj of the box's init"):
+        write("/proc/self/oom_score_adj", str(_OOM_SCORE - 1))
+
+
 def prefer_for_oom() -> None:
-    """When memory runs out, functions go before anything else of the host, and programs before their init."""
+    """Programs go before their init."""
     # The file belongs to root as long as the process is not dumpable.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
     with step("raise oom_score_adj"):
-        write("/proc/self/oom_score_adj", "1000")
+        write("/proc/self/oom_score_adj", str(_OOM_SCORE))

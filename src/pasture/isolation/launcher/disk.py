@@ -31,12 +31,12 @@ _OPTIONS = "nobarrier,noinit_itable,discard"
 _RESERVE = 256 << 20
 
 
-def mount(image: str, target: str) -> None:
-    """A new file system like the image's at `target`."""
+def mount(image: str, target: str, host: str = "") -> None:
+    """A new file system like the image's at `target`. `host`: where the host's root is."""
     with step(f"copy {image}"):
         file = _copied(image)
     try:
-        device = _attached(file, image)
+        device = _attached(file, image, host)
     finally:
         os.close(file)
     try:
@@ -47,10 +47,10 @@ def mount(image: str, target: str) -> None:
         os.close(device)
 
 
-def try_out(image: str, target: str) -> str:
+def try_out(image: str, target: str, host: str) -> str:
     """Why it does not work here, for people; empty when it does."""
     try:
-        mount(image, target)
+        mount(image, target, host)
         syscalls.unmount(target, syscalls.MNT_DETACH)
     except (StepFailed, OSError) as error:
         return str(error)
@@ -88,9 +88,9 @@ def _pieces(file: int) -> "list[tuple[int, int]]":
         pieces.append((start, end))
 
 
-def _attached(file: int, image: str) -> int:
+def _attached(file: int, image: str, host: str) -> int:
     with step(f"open {_LOOP_CONTROL}"):
-        control = os.open(_LOOP_CONTROL, os.O_RDWR | os.O_CLOEXEC)
+        control = os.open(host + _LOOP_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     # struct loop_config: the file, the size of a sector, and of struct loop_info64 the flags alone.
     config = bytearray(_CONFIG_BYTES)
     struct.pack_into("=II", config, 0, file, _SECTOR)
@@ -98,17 +98,17 @@ def _attached(file: int, image: str) -> int:
     try:
         for _ in range(_TRIES):
             with step(f"attach a copy of {image} to a loop device"):
-                if (device := _try_to_attach(control, config)) is not None:
+                if (device := _try_to_attach(control, config, host)) is not None:
                     return device
         raise StepFailed(f"attach a copy of {image} to a loop device", os.strerror(errno.EBUSY), errno.EBUSY)
     finally:
         os.close(control)
 
 
-def _try_to_attach(control: int, config: bytearray) -> "int | None":
+def _try_to_attach(control: int, config: bytearray, host: str) -> "int | None":
     """None when somebody else was quicker."""
     number = fcntl.ioctl(control, _CTL_GET_FREE)
-    device = os.open(f"/dev/loop{number}", os.O_RDWR | os.O_CLOEXEC)
+    device = os.open(f"{host}/dev/loop{number}", os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.ioctl(device, _CONFIGURE, bytes(config))
     except OSError as error:

@@ -47,19 +47,28 @@ class Blank:
     way: "Way | None" = None
 
 
-def run(blank: Blank, orders: socket.socket) -> None:
-    """In the cloned process: get ready what every box has, wait for the order, become that box. Never returns."""
-    code = 1
+def run(blank: Blank, orders: socket.socket, loaded: "programs.Loaded | None" = None) -> "ProgramRequest | None":
+    """In the cloned process: get ready what every box has, wait for the order, be that box to its end.
+
+    Returns in programs that are forked and not executed alone, each time with what it is to be.
+    """
+    made = _prepare(blank, orders.fileno(), loaded)
+    if isinstance(made, ProgramRequest):
+        orders.detach()
+        return made
+    received = protocol.receive(orders)
+    if received is None:
+        os._exit(0)
+    orders.close()
+    message, (control,) = received
+    init = Init(socket.socket(fileno=control), loaded or programs.Loaded())
     try:
-        made = _prepare(blank, orders.fileno())
-        received = protocol.receive(orders)
-        if received is not None:
-            orders.close()
-            message, (control,) = received
-            _become(blank, made, BoxRequest(**message), socket.socket(fileno=control))
-            code = 0
-    finally:
-        os._exit(code)
+        return _become(blank, made, BoxRequest(**message), init)
+    except StepFailed as error:
+        init.report(str(error))
+    except Exception as error:  # noqa: BLE001  there is nobody else to tell
+        init.report(f"the box's init failed: {error!r}.")
+    os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,13 @@ class Prepared:
     address: str
     tmp: "tuple[int, str]"
     way: "outbound.Way | None"
+    spare: "programs.Spare | None"
 
 
-def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
-    """A failure is kept, for whoever asks for the box."""
+def _prepare(blank: Blank, kept: int, loaded: "programs.Loaded | None") -> "Prepared | ProgramRequest | Exception":
+    """A failure is kept, for whoever asks for the box. With something `loaded`, a process is forked ahead; what is
+    answered in there is the program that it is to be.
+    """
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         _let_go_of_all_but({kept, blank.way.outside.fileno()} if blank.way else {kept})
@@ -79,33 +91,34 @@ def _prepare(blank: Blank, kept: int) -> "Prepared | Exception":
         namespaces.settle(rootless=blank.rootless)
         with step("take a session keyring of its own"):
             syscalls.join_new_session_keyring()
+        credentials.prefer_init_for_oom()
+        spare = programs.fork_spare(blank.user, loaded) if loaded is not None else None
+        if isinstance(spare, ProgramRequest):
+            if blank.way is not None:
+                blank.way.outside.detach()
+            return spare
         root.lay(blank.template, blank.template.identity(blank.user.uid, blank.user.gid))
-        return Prepared(*network.listen(), _tmp_in_advance(blank), blank.way.lay() if blank.way else None)
+        return Prepared(*network.listen(), _tmp_in_advance(blank), blank.way.lay() if blank.way else None, spare)
     except Exception as error:  # noqa: BLE001  it is reported by `_become`
         return error
 
 
-def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, control: socket.socket) -> None:
-    try:
-        if isinstance(made, Exception):
-            raise made  # noqa: TRY301  it was kept for this place
-        root.furnish(blank.template, request.mounts)
-        _tmp(blank.template, made.tmp, (request.tmp_bytes, request.tmp_image))
-        with step(f"set the host name {request.hostname!r}"):
-            socket.sethostname(request.hostname)
-        _open_or_close(made.way, wanted=request.network)
-        root.enter(blank.template)
-        credentials.restrict_init()
-        init = Init(control, programs.Allowance(blank.user, request.open_files, request.processes))
-        protocol.send(control, {"op": "ready", "address": made.address}, (made.listener.fileno(),))
-        made.listener.close()
-        # Inherited by every program. It takes the kernel 0.2 ms, in which the server prepares the first of them.
-        seccomp.install()
-        init.serve()
-    except StepFailed as error:
-        _report(control, str(error))
-    except Exception as error:  # noqa: BLE001  there is nobody else to tell
-        _report(control, f"the box's init failed: {error!r}.")
+def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, init: "Init") -> "ProgramRequest | None":
+    if isinstance(made, Exception):
+        raise made
+    # From now on it is the server's: it outlives a launcher that dies.
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)
+    root.furnish(blank.template, request.mounts)
+    _tmp(blank.template, made.tmp, (request.tmp_bytes, request.tmp_image))
+    with step(f"set the host name {request.hostname!r}"):
+        socket.sethostname(request.hostname)
+    _open_or_close(made.way, wanted=request.network)
+    root.enter(blank.template)
+    credentials.restrict_init()
+    init.ready(made, programs.Allowance(blank.user, request.open_files, request.processes))
+    # Inherited by every program. It takes the kernel 0.2 ms, in which the server prepares the first of them.
+    seccomp.install()
+    return init.serve()
 
 
 def _tmp_in_advance(blank: Blank) -> "tuple[int, str]":
@@ -133,11 +146,6 @@ def _open_or_close(way: "outbound.Way | None", *, wanted: bool) -> None:
                 way.open()
 
 
-def _report(control: socket.socket, reason: str) -> None:
-    with suppress(OSError):  # the server may be gone; the end of this process says as much
-        protocol.send(control, {"op": "failed", "reason": reason})
-
-
 def _let_go_of_all_but(kept: "set[int]") -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
@@ -148,13 +156,26 @@ def _let_go_of_all_but(kept: "set[int]") -> None:
 class Init:
     """Mutable state: which child is which program. Everything else that ends here is an orphan."""
 
-    def __init__(self, control: socket.socket, allowance: programs.Allowance) -> None:
+    def __init__(self, control: socket.socket, loaded: programs.Loaded) -> None:
         self._control = control
-        self._allowance = allowance
+        self._loaded = loaded
+        self._spare: programs.Spare | None = None
+        self._allowance = programs.Allowance(namespaces.User(-1, -1, switch=True), 0, 0)
         self._programs: dict[int, int] = {}
         self._ends = signals.ChildrenEnd()
 
-    def serve(self) -> None:
+    def ready(self, made: Prepared, allowance: programs.Allowance) -> None:
+        self._allowance = allowance
+        self._spare = made.spare
+        protocol.send(self._control, {"op": "ready", "address": made.address}, (made.listener.fileno(),))
+        made.listener.close()
+
+    def report(self, reason: str) -> None:
+        with suppress(OSError):  # the server may be gone; the end of this process says as much
+            protocol.send(self._control, {"op": "failed", "reason": reason})
+
+    def serve(self) -> "ProgramRequest | None":
+        """Never returns, but in a program that was forked: what it is to be."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._ends, select.POLLIN)
@@ -165,14 +186,15 @@ class Init:
             if self._control.fileno() in ready:
                 received = protocol.receive(self._control)
                 if received is None:
-                    return
-                self._obey(*received)
+                    os._exit(0)
+                if (forked := self._obey(*received)) is not None:
+                    return forked
 
-    def _obey(self, message: Message, descriptors: "list[int]") -> None:
+    def _obey(self, message: Message, descriptors: "list[int]") -> "ProgramRequest | None":
         try:
             if message["op"] == "start":
-                self._start(message["serial"], ProgramRequest(**message["program"]), descriptors)
-            elif message["op"] == "signal":
+                return self._start(message["serial"], ProgramRequest(**message["program"]), descriptors)
+            if message["op"] == "signal":
                 self._signal(message["serial"], message["signal"])
             elif message["op"] == "connect":
                 self._connect(message["serial"], message["host"], message["port"])
@@ -180,15 +202,29 @@ class Init:
                 self._kill_all(message["serial"])
         finally:
             protocol.close_all(descriptors)
+        return None
 
-    def _start(self, serial: int, request: ProgramRequest, descriptors: "list[int]") -> None:
+    def _start(self, serial: int, request: ProgramRequest, descriptors: "list[int]") -> "ProgramRequest | None":
         try:
-            pid = programs.start(request, descriptors, self._allowance)
+            if self._spare is not None and self._loaded.serves(request):
+                spare, self._spare = self._spare, None
+                pid = spare.give(request, descriptors, self._allowance)
+            else:
+                pid = programs.start(request, descriptors, self._allowance, self._loaded)
         except StepFailed as error:
             protocol.send(self._control, {"op": "refused", "serial": serial, "reason": str(error)})
-            return
+            return None
+        if pid == 0:
+            # What it had is closed; whatever has these numbers now is the program's.
+            descriptors.clear()
+            self._control.detach()
+            self._ends.detach()
+            if self._spare is not None:
+                self._spare.orders.detach()
+            return request
         self._programs[pid] = serial
         protocol.send(self._control, {"op": "started", "serial": serial})
+        return None
 
     def _signal(self, serial: int, number: int) -> None:
         for pid, program in self._programs.items():
@@ -205,6 +241,9 @@ class Init:
     def _kill_all(self, serial: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
+        if self._spare is not None:
+            self._spare.orders.close()
+            self._spare = None
         # Children of the killed become ours, so that nothing is left when there is no child left.
         self._reap(0)
         protocol.send(self._control, {"op": "killed", "serial": serial})

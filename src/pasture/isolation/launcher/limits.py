@@ -22,12 +22,7 @@ def find(owner: str) -> Hierarchy:
     return found or Hierarchy(Group, {}, [_UNLIMITED])
 
 
-def hierarchy(message: "dict[str, Any]") -> Hierarchy:
-    """The same hierarchy, for another process."""
-    return Hierarchy(_KINDS[message["version"]], message["directories"], [])
-
-
-def group(message: "dict[str, Any]") -> Group:
-    """The same group, for another process."""
-    made: Group = _KINDS[message["version"]](message["directories"])
-    return made
+def hierarchy(message: "dict[str, Any]", host: str = "") -> Hierarchy:
+    """The same hierarchy, for another process. `host`: where that one has the host's root."""
+    roots = {name: host + directory for name, directory in message["directories"].items()}
+    return Hierarchy(_KINDS[message["version"]], roots, [])

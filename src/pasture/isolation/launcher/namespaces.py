@@ -54,26 +54,13 @@ def _map(uid: int, gid: int) -> None:
         Path("/proc/self/gid_map").write_text(f"{_GID} {gid} 1")
 
 
-class Users:
-    """As root every box has a host user of its own. An id comes round again only after all the others."""
-
-    def __init__(self, owner: str, *, rootless: bool) -> None:
-        self._rootless = rootless
-        # Servers with different data directories begin at different places.
-        self._next = zlib.crc32(owner.encode()) % UID_COUNT
-        self._taken: set[int] = set()
-
-    def take(self) -> User:
-        if self._rootless:
-            return User(_UID, _GID, switch=False)
-        while self._next in self._taken:
-            self._next = (self._next + 1) % UID_COUNT
-        number, self._next = self._next, (self._next + 1) % UID_COUNT
-        self._taken.add(number)
-        return User(UID_BASE + number, UID_BASE + number, switch=True)
-
-    def give_back(self, user: User) -> None:
-        self._taken.discard(user.uid - UID_BASE)
+def user(owner: str, number: int, *, rootless: bool) -> User:
+    """Of the box with this number: as root every box has a host user of its own."""
+    if rootless:
+        return User(_UID, _GID, switch=False)
+    # Servers with different data directories begin at different places.
+    own = UID_BASE + (zlib.crc32(owner.encode()) + number) % UID_COUNT
+    return User(own, own, switch=True)
 
 
 def clone_box(*, rootless: bool, cgroup: "int | None") -> "tuple[int, int]":

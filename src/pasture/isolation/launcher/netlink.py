@@ -80,6 +80,10 @@ class Netlink:
     def close(self) -> None:
         self._socket.close()
 
+    def detach(self) -> None:
+        """In a child that has closed the descriptor's number."""
+        self._socket.detach()
+
     def request(self, *messages: Message) -> None:
         """All of them in one datagram. Raises the OSError of the first that is refused; those after it may be done."""
         self._socket.send(b"".join(self._pack(message) for message in messages))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import links
-from .failure import StepFailed, step
+from .failure import step
 from .netlink import Netlink
 
 _INSIDE = "eth0"
@@ -31,28 +31,6 @@ class Outbound:
         return socket.inet_ntoa(struct.pack("!I", first + number))
 
 
-class Numbers:
-    """Which boxes have which number. One comes round again only after all the others: links go after their box."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._last = 0
-        self._taken: set[int] = set()
-
-    def take(self) -> int:
-        if len(self._taken) >= self._count:
-            raise StepFailed("give the box an address", f"all {self._count} are in use; see the setting network_range")
-        while True:
-            self._last = self._last % self._count + 1
-            if self._last not in self._taken:
-                self._taken.add(self._last)
-                return self._last
-
-    def give_back(self, number: int) -> None:
-        """0 is no number, and may be given back as well."""
-        self._taken.discard(number)
-
-
 @dataclass(frozen=True)
 class Way:
     """One that is laid, and closed: its end in the box is down, and there is no route."""
@@ -74,7 +52,7 @@ def lay(outbound: Outbound, number: int, outside: Netlink) -> Way:
     """In a box's first process, its pid 1. `outside`: a socket of the server's network namespace."""
     name, address = outbound.name(number), outbound.address(number)
     with step(f"make the link {name} of the box", _HINTS):
-        outside.request(links.veth(name, _INSIDE, 1))
+        _make(outside, name)
     with step(f"give the link {name} its addresses"):
         outside.request(links.address(links.link(outside, name).index, outbound.gateway, address))
         # IPv4 only: with no address of the other kind inside, programs do not try it.
@@ -83,6 +61,17 @@ def lay(outbound: Outbound, number: int, outside: Netlink) -> Way:
         index = socket.if_nametoindex(_INSIDE)
         inside.request(links.address(index, address, outbound.gateway))
     return Way(inside, index, outbound.gateway)
+
+
+def _make(outside: Netlink, name: str) -> None:
+    try:
+        outside.request(links.veth(name, _INSIDE, 1))
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        # Of an earlier box with the number, which is gone: links go a little after their box.
+        outside.request(links.remove(links.link(outside, name).index))
+        outside.request(links.veth(name, _INSIDE, 1))
 
 
 def _disable_ipv6() -> None:

@@ -28,11 +28,12 @@ def _try(directory: str) -> str:
     rootless = namespaces.separate()
     template = Template(directory)
     template.build()
-    user = namespaces.Users("probe", rootless=rootless).take()
+    user = namespaces.user("probe", 1, rootless=rootless)
     orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid, _ = namespaces.clone_box(rootless=rootless, cgroup=None)
     if pid == 0:
         init.run(init.Blank(template, cgroups.Group({}), user, rootless), theirs)
+        os._exit(0)
     theirs.close()
     ours, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     protocol.send(orders, asdict(BoxRequest("probe", [], 0, _MEGABYTE, 0, 64, 64, "probe")), (control.fileno(),))

@@ -1,11 +1,12 @@
 """What the server, the launcher and a box's init say to each other: one JSON object a packet, descriptors beside it.
 
-To the launcher: `create` (with the init's end of the box's control socket), `forget`.
-From it: `hello` or `failed` once, then for each create `created` (with the pidfd) or `failed`.
+To the launcher: `stock` (numbers for boxes), `withdraw` (so many of them), `create` (with the init's end of the box's
+control socket), `forget`. From it: `hello` or `failed` once, then for each create `created` (with the pidfd) or
+`failed`, for each withdraw `returned`, and once more for each withdrawn box that has ended.
 
 To an init: `start` (with stdout, stderr and the descriptors), `signal`, `kill`.
 From it: `ready` (with the listening socket) or `failed` once; then `started`, `refused`,
-`exited`, `killed`. End of file means that the other side is gone, and its boxes with it.
+`exited`, `killed`. End of file means that the other side is gone: a box goes with the server, not with its launcher.
 """
 
 import array
@@ -47,6 +48,13 @@ class ProgramRequest:
     environment: "dict[str, str]"
     directory: str
     numbers: "list[int]"
+
+
+def channel(descriptor: int) -> socket.socket:
+    """One that was passed over an exec."""
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    return sock
 
 
 def encode(message: Message) -> bytes:

@@ -38,7 +38,13 @@ def lay(template: Template, identity: "tuple[str, str]") -> None:
 
 def furnish(template: Template, mounts: "list[tuple[str, str]]") -> None:
     """What this box has: its mounts."""
-    _own(mounts, template, template.box_root)
+    _own([(template.host + source, target) for source, target in mounts], template, template.box_root)
+
+
+def show(template: Template, mounts: "list[tuple[str, str]]", place: str) -> None:
+    """What a box with these mounts would show, at another place; without /proc and /tmp."""
+    _shared(template, place)
+    _own(mounts, template, place)
 
 
 def mount_tmp(template: Template, size: int, image: str) -> None:
@@ -46,7 +52,7 @@ def mount_tmp(template: Template, size: int, image: str) -> None:
     target = template.box_root + _TMP
     with step(f"mount /tmp of the box with {size} bytes"):
         if image:
-            disk.mount(image, target)
+            disk.mount(template.host + image, target, template.host)
         else:
             _mount_memory(target, size)
 

@@ -23,6 +23,11 @@ class ChildrenEnd:
     def fileno(self) -> int:
         return self._wake.fileno()
 
+    def detach(self) -> None:
+        """In a child that has closed the descriptors' numbers."""
+        self._wake.detach()
+        self._woken.detach()
+
     def clear(self) -> None:
         with suppress(BlockingIOError):
             while self._wake.recv(4096):
@@ -50,3 +55,10 @@ def reset_for_program() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def set_as_python_does() -> None:
+    """What an interpreter does to signals when it starts (and does not do again in a fork)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

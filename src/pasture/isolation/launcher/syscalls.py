@@ -44,6 +44,7 @@ PR_SET_SECUREBITS = 28
 PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _AT_FDCWD = -100
@@ -124,9 +125,9 @@ def pivot_root(new_root: str, put_old: str) -> None:
     _check(_libc.syscall(ctypes.c_long(_number(_NR_PIVOT_ROOT)), os.fsencode(new_root), os.fsencode(put_old)))
 
 
-def prctl(option: int, argument: int = 0) -> None:
-    none = ctypes.c_ulong(0)
-    _check(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(argument), none, none, none))
+def prctl(option: int, *arguments: int) -> None:
+    four = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
+    _check(_libc.prctl(ctypes.c_int(option), *four))
 
 
 def has_seccomp() -> bool:

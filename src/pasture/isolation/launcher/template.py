@@ -34,10 +34,14 @@ _ETC = {
 
 
 class Template:
-    """`system`: what a box's root has at its top of `directory`; `links`: the symbolic links there."""
+    """`system`: what a box's root has at its top of `directory`; `links`: the symbolic links there.
 
-    def __init__(self, directory: str, resolvers: "tuple[str, ...]" = ()) -> None:
+    `host`: where the host's root is, for a zygote that has another.
+    """
+
+    def __init__(self, directory: str, resolvers: "tuple[str, ...]" = (), host: str = "") -> None:
         self.directory = directory
+        self.host = host
         self._resolvers = resolvers
         self.box_root = os.path.join(directory, "box")
         self.empty = os.path.join(directory, "empty")

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pasture.isolation.spec import Mount
+from pasture.isolation.spec import Mount, Zygote
 from pasture.runtimes import interpreters, python_bootstrap
 from pasture.runtimes.interpreters import Interpreter
 from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
@@ -33,6 +33,8 @@ MINORS = (10, 11, 12, 13, 14)
 LANG = "/var/lang"
 RUNTIME = "/var/runtime"
 PIP_SECONDS = 300
+# Where a sandbox has the Runtime API, unless its kernel is unusual.
+_USUAL_API = "169.254.100.1:9001"
 
 
 class PythonFamily:
@@ -95,13 +97,18 @@ class PythonFamily:
 
     def _installed(self, identifier: str, interpreter: Interpreter) -> InstalledRuntime:
         prefix = "/usr" if interpreter.is_system else LANG
+        mounts = self._mounts(interpreter)
+        command = (f"{prefix}/bin/{identifier}", f"{RUNTIME}/bootstrap.py")
+        environment = _environment(identifier)
+        loaded_with = {**environment, "AWS_LAMBDA_RUNTIME_API": _USUAL_API}
         return InstalledRuntime(
             identifier=identifier,
             version=interpreter.version,
             location=interpreter.executable,
-            mounts=self._mounts(interpreter),
-            command=(f"{prefix}/bin/{identifier}", f"{RUNTIME}/bootstrap.py"),
-            environment=_environment(identifier),
+            mounts=mounts,
+            command=command,
+            environment=environment,
+            zygote=Zygote(mounts, command, tuple(loaded_with.items())),
         )
 
     def _mounts(self, interpreter: Interpreter) -> tuple[Mount, ...]:
