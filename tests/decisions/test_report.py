@@ -121,3 +121,9 @@ def test_a_stream_is_named_by_date_version_and_environment() -> None:
 def test_what_is_billed_covers_the_time_by_less_than_a_millisecond(duration: float, init: float | None) -> None:
     billed = Report(ID, duration, 128, 1, init).billed_ms
     assert -1e-6 <= billed - (duration + (init or 0)) < 1
+
+
+def test_a_restore_is_told_with_what_it_costs() -> None:
+    assert report.report(Report(ID, 1.2, 128, 40, restore_duration_ms=7.31)).endswith(
+        "\tMax Memory Used: 40 MB\tRestore Duration: 7.31 ms\tBilled Restore Duration: 8 ms\t\n"
+    )

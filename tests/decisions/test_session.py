@@ -135,3 +135,31 @@ def test_whatever_a_runtime_does_an_event_is_answered_at_most_once(moves: list[s
         given_ += name == "is given"
         answered += name in {"responds", "fails"}
         assert given_ - 1 <= answered <= given_
+
+
+def test_with_snap_start_the_init_ends_with_the_first_poll_after_the_restore() -> None:
+    session = Session()
+    assert session.waits_for_restore()
+    assert not session.waits_for_restore()
+    session.is_restored()
+    assert session.polls() is Poll.INITIALISED
+
+
+def test_what_has_not_been_restored_gets_no_event_and_may_still_fail_to_initialise() -> None:
+    session = Session()
+    session.waits_for_restore()
+    with pytest.raises(Refusal, match="from RestoreReady to Ready failed"):
+        session.polls()
+    session.fails_to_initialise()
+    assert session.state is RuntimeState.INIT_ERROR
+
+
+def test_a_restore_fails_only_while_it_runs() -> None:
+    session = Session()
+    with pytest.raises(Refusal, match="from Started to RestoreError failed"):
+        session.fails_to_restore()
+    session.waits_for_restore()
+    session.is_restored()
+    session.fails_to_restore()
+    with pytest.raises(Refusal, match="from RestoreError to Ready failed"):
+        session.polls()

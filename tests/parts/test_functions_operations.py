@@ -190,7 +190,6 @@ async def test_everything_that_was_sent_is_shown(node: Node) -> None:
         **sent,
         VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
         LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "WARN", "LogGroup": "/mine"},
-        SnapStart={"ApplyOn": "PublishedVersions"},
         Tags={"team": "a"},
     )
     assert {name: shown[name] for name in sent} == sent
@@ -206,8 +205,24 @@ async def test_everything_that_was_sent_is_shown(node: Node) -> None:
         "SystemLogLevel": "WARN",
         "LogGroup": "/mine",
     }
-    assert shown["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
     assert (await node.call("GetFunction", FunctionName="f"))["Tags"] == {"team": "a"}
+
+
+async def test_snap_start_is_shown_and_does_not_optimise_what_is_not_published(node: Node) -> None:
+    chosen = {"ApplyOn": "PublishedVersions"}
+    assert (await node.created(SnapStart=chosen))["SnapStart"] == {**chosen, "OptimizationStatus": "Off"}
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"EphemeralStorage": {"Size": 513}}, "more than 512 MB of ephemeral storage"),
+        ({"FileSystemConfigs": [{"Arn": "arn:x", "LocalMountPath": "/mnt/x"}]}, "a file system"),
+    ],
+)
+async def test_snap_start_is_refused_where_aws_has_none(node: Node, more: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidParameterValue, match=why):
+        await node.created(**{"Runtime": "python3.13", "SnapStart": {"ApplyOn": "PublishedVersions"}, **more})
 
 
 async def test_an_environment_that_was_sent_empty_is_shown_empty(node: Node) -> None:

@@ -225,7 +225,9 @@ def test_code_from_s3_is_held_to_the_same(tmp_path: Path, monkeypatch: pytest.Mo
                 FunctionName="f", Runtime=RUNTIME, Handler="app.handler", Role=ROLE, Code=code, CodeSigningConfigArn=arn
             )
             assert answer["SigningProfileVersionArn"] == profile
-            client.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+            client.get_waiter("function_active_v2").wait(
+                FunctionName="f", WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+            )
             for dry_run in (True, False):
                 update: dict[str, Any] = {"FunctionName": "f", "S3Bucket": "code", "DryRun": dry_run}
                 errors = [refusal(client.update_function_code, S3Key=key, **update)[1] for key in ("bad", "ugly")]

@@ -89,12 +89,16 @@ def make(server: Server, name: str, **more: Any) -> Any:
 
 
 def active(server: Server, name: str) -> str:
-    server.functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    server.functions.get_waiter("function_active_v2").wait(
+        FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     return name
 
 
 def updated(server: Server, name: str) -> None:
-    server.functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    server.functions.get_waiter("function_updated_v2").wait(
+        FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
 
 
 # Creating and getting...
@@ -105,7 +109,9 @@ def test_a_minimal_function_is_created_and_becomes_active(server: Server) -> Non
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 201
     assert steady(answer) == {**minimal("m-minimal"), **PENDING}
     server.functions.get_waiter("function_exists").wait(FunctionName="m-minimal")
-    server.functions.get_waiter("function_active").wait(FunctionName="m-minimal", WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    server.functions.get_waiter("function_active").wait(
+        FunctionName="m-minimal", WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     active(server, "m-minimal")
     now = server.functions.get_function_configuration(FunctionName="m-minimal")
     assert steady(now) == {**minimal("m-minimal"), **ACTIVE}
@@ -193,7 +199,9 @@ def test_new_code_is_shown_at_once_and_settles(server: Server) -> None:
     answer = server.functions.update_function_code(FunctionName="m-code", ZipFile=package(OTHER))
     assert steady(answer) == {**minimal("m-code"), **UPDATING}
     assert answer["CodeSha256"] != before["CodeSha256"]
-    server.functions.get_waiter("function_updated").wait(FunctionName="m-code", WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    server.functions.get_waiter("function_updated").wait(
+        FunctionName="m-code", WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     updated(server, "m-code")
     assert server.invoke("m-code").payload == "other"
 

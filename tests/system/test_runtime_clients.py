@@ -47,6 +47,8 @@ def test_a_client_that_the_function_brings_is_the_one_that_runs(server: Server, 
         Role="arn:aws:iam::000000000000:role/test",
         Code={"ZipFile": code},
     )
-    server.functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    server.functions.get_waiter("function_active_v2").wait(
+        FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     assert server.invoke(name, {"a": 1}).payload == [{"a": 1}, version, ["child\n"]]
     assert any(f"said by {version}" in line for line in server.log_lines(f"/aws/lambda/{name}"))

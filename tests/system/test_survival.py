@@ -136,7 +136,9 @@ def test_a_function_created_just_before_kill_9_is_there_and_becomes_active(fresh
     )
     fresh.stop(signal.SIGKILL)
     fresh.start()
-    fresh.functions.get_waiter("function_active_v2").wait(FunctionName="just-made", WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    fresh.functions.get_waiter("function_active_v2").wait(
+        FunctionName="just-made", WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     assert fresh.invoke("just-made", 0).payload == "slept"
 
 
@@ -185,7 +187,9 @@ def test_new_code_serves_from_the_moment_its_update_is_successful(fresh: Server)
         FunctionName=name, ZipFile=package("def handler(event, context):\n    return 'new'\n")
     )
     assert answer["LastUpdateStatus"] == "InProgress"
-    fresh.functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    fresh.functions.get_waiter("function_updated_v2").wait(
+        FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     assert fresh.invoke(name).payload == "new"
     until(lambda: len(runtimes_of(fresh)) == 1)
 

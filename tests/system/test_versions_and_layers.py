@@ -32,7 +32,9 @@ def layer(server: Server, name: str, files: dict[str, str]) -> str:
 
 def update(server: Server, name: str, **changes: Any) -> None:
     server.functions.update_function_configuration(FunctionName=name, **changes)
-    server.functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
+    server.functions.get_waiter("function_updated_v2").wait(
+        FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
 
 
 def publish(server: Server, name: str) -> str:

@@ -54,6 +54,7 @@ class FunctionsOperations:
         require_function(ref)
         validation.check_create(request, await self._ground())
         draft = configuration.drafted(request, call.scope, ref.name, self._architecture)
+        validation.check_snap_start(draft)
         publish = request.get("Publish", False)
         async with (
             self._sources.package(request["Code"], call.scope.region) as package,
@@ -120,6 +121,7 @@ class FunctionsOperations:
             def edit(version: FunctionVersion) -> FunctionVersion:
                 validation.check_configuration(request, version, ground)
                 changed = configuration.edited(version, request)
+                validation.check_snap_start(changed)
                 return changed if layers is None else dataclasses.replace(changed, layers=layers)
 
             function = await self._catalog.update_configuration(

@@ -23,6 +23,7 @@ from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock
 from pasture.logs import report
 from pasture.logs.levels import LogLevels
+from pasture.logs.platform import ON_DEMAND, SNAP_START
 from pasture.logs.service import LogService
 from pasture.runtimes.registry import Runtimes
 from pasture.runtimes.spec import InstalledRuntime
@@ -103,6 +104,7 @@ class EnvironmentFactory:
             zygote=self.zygotes and tags.get(ZYGOTE_TAG) != "off",
             credentials=self._credentials(version),
             metadata_token=secrets.token_urlsafe(32),
+            initialization=SNAP_START if version.snap_start else ON_DEMAND,
         )
 
     async def _tags(self, version: FunctionVersion) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -27,9 +28,10 @@ from pasture.api.versions_operations import VersionsOperations
 from pasture.api.wire.service import Service
 from pasture.app.data_directory import DataDirectory
 from pasture.app.environment_factory import EnvironmentFactory
-from pasture.domain.function import LATEST, Function, FunctionVersion
+from pasture.domain.function import LATEST, Function, FunctionVersion, Reason
 from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.environments.pool import Pool
+from pasture.environments.snapshots import Snapshots
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
@@ -73,6 +75,7 @@ class Node:
         self._clock: Clock = SystemClock()
         self.url = ""
         self.pool: Pool
+        self.snapshots: Snapshots
         self.isolation: Isolation
         self.sessions: Sessions
         self._server: HttpServer
@@ -146,19 +149,21 @@ class Node:
             proportional_cpu=settings.proportional_cpu,
             zygotes=settings.zygotes,
         )
+        self.snapshots = Snapshots(factory.make, settings.memory_mb // 4)
         self.pool = Pool(
-            factory.make,
+            self.snapshots.make,
             settings.memory_mb,
             settings.idle_seconds,
             self._clock,
             freeze_seconds=settings.freeze_seconds,
             age_seconds=settings.age_seconds,
         )
+        stack.push_async_callback(self.snapshots.close)
         stack.push_async_callback(self.pool.close, 0.0)
         stack.callback(catalog.on_change(self._function_changed))
         stack.callback(catalog.versions.on_change(self._version_changed))
 
-        activation = Activation(catalog, packages, runtimes, prepared=factory.prepare)
+        activation = Activation(catalog, packages, runtimes, prepared=_prepared(factory, self.snapshots))
         await activation.open()
         stack.push_async_callback(activation.close)
         settling = MappingSettling(catalog.event_source_mappings)
@@ -236,6 +241,17 @@ class Node:
     def _version_changed(self, key: VersionKey, version: FunctionVersion | None) -> None:
         if version is None:
             self.pool.replaced(key.scope, key.name, None, str(key.number))
+            self.snapshots.drop(key.scope, key.name, str(key.number))
+
+
+def _prepared(
+    factory: EnvironmentFactory, snapshots: Snapshots
+) -> Callable[[FunctionVersion], Awaitable[Reason | None]]:
+    async def prepared(version: FunctionVersion) -> Reason | None:
+        await factory.prepare(version)
+        return await snapshots.keep(version) if version.snap_start else None
+
+    return prepared
 
 
 async def _secret(documents: Documents, name: str) -> bytes:

@@ -115,6 +115,12 @@ class FunctionVersion:
         return self.scope.function_arn(self.name, None if self.version == LATEST else self.version)
 
     @property
+    def snap_start(self) -> bool:
+        """Whether its environments are restored from what was initialised before: of published versions alone."""
+        chosen = self.more.get("SnapStart", {}).get("ApplyOn")
+        return chosen == "PublishedVersions" and self.version != LATEST
+
+    @property
     def is_settling(self) -> bool:
         """Whether it has yet to be brought to Active or Failed, or its last update to an end."""
         return self.state is State.PENDING or self.last_update is LastUpdateStatus.IN_PROGRESS

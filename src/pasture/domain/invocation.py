@@ -28,6 +28,8 @@ class Invocation:
     """Whether the caller wants the last 4 KB of the log."""
     invocation_id: str = ""
     """Unique per attempt."""
+    tenant_id: str = ""
+    """Whom it is for, when the function keeps its tenants apart."""
     sink: ResponseSink | None = None
     """Takes a streamed response as it comes; without one it is collected and becomes the payload."""
 

@@ -9,6 +9,12 @@ MIB = 1024 * 1024
 class Limits:
     concurrent_executions: int = 1_000
     minimum_unreserved_concurrency: int = 100
+    requests_per_concurrency: float = 10.0
+    """Requests a second, for each execution at once that may be."""
+    scaling_burst: int = 1_000
+    """Environments that a function may get at once, and again in every `scaling_seconds`."""
+    scaling_seconds: float = 10.0
+    tenant_environments_per_concurrency: float = 2.5
     code_storage_bytes: int = 300 * 1024 * MIB
     code_unzipped_bytes: int = 262_144_000
     code_zipped_bytes: int = 52_428_800
@@ -26,6 +32,7 @@ class Limits:
     header_bytes: int = MIB
     client_context_bytes: int = 3_583
     init_seconds: float = 10.0
+    restore_seconds: float = 10.0
     open_files: int = 1_024
     processes: int = 1_024
     log_tail_bytes: int = 4 * 1024

@@ -37,6 +37,11 @@ def init_timed_out() -> Ending:
     return Ending(Outcome(Status.TIMEOUT, b""), reset=True, status=Status.TIMEOUT)
 
 
+def restore_timed_out() -> Ending:
+    payload = error_payload("Runtime.RestoreTimeout", "Restoring the function took longer than 10 seconds.")
+    return Ending(Outcome(Status.TIMEOUT, payload, "Runtime.RestoreTimeout"), reset=True, status=Status.TIMEOUT)
+
+
 def init_failed(outcome: Outcome) -> Ending:
     """The runtime reported why the function cannot be initialised: its words are the caller's."""
     return Ending(outcome, reset=True, status=Status.ERROR, error_type=outcome.error_type)

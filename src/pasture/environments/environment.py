@@ -37,6 +37,11 @@ _log = logging.getLogger(__name__)
 _TELEMETRY_BEFORE_FREEZING = 0.2
 
 
+# Seconds that an init may take that nobody waits for: at least, and at most, whatever the function's timeout.
+_INIT_AHEAD = 130.0
+_INIT_AHEAD_AT_MOST = 900.0
+
+
 class EnvironmentGone(Exception):
     """The box has gone by no fault of the function, and no event was handed over: another environment may serve."""
 
@@ -52,14 +57,17 @@ class Environment:
         *,
         runtime_version_arn: str = "",
         on_gone: Callable[[], None] = lambda: None,
+        on_report: Callable[[Invocation, Outcome, float], None] = lambda _invocation, _outcome, _ms: None,
     ) -> None:
         self._plan = plan
+        self._id = plan.sandbox.id
         self._isolation = isolation
         self._journal = journal
         self._clock = clock
         self._limits = limits
         self._runtime_version_arn = runtime_version_arn
         self._on_gone = on_gone
+        self._on_report = on_report
         self._state = EnvironmentState.STARTING
         self._frozen = False
         self._loop = asyncio.get_running_loop()
@@ -72,6 +80,8 @@ class Environment:
         self._programs: Programs | None = None
         self._init_ms: float | None = None
         """Of an init that nobody has been told of yet; the next REPORT shows it."""
+        self._restore_ms: float | None = None
+        """Likewise of a restore."""
         self._tracing: platform.Tracing | None = None
         """Of the invocation that is served, or was last."""
 
@@ -80,7 +90,20 @@ class Environment:
 
     @property
     def id(self) -> str:
-        return self._plan.sandbox.id
+        return self._id
+
+    def adopt(self, id_: str) -> None:
+        """It has been prepared under another name."""
+        self._id = id_
+
+    @property
+    def is_alive(self) -> bool:
+        return self._sandbox is not None and self._sandbox.is_alive
+
+    @property
+    def is_initialised(self) -> bool:
+        """Whether its programs run, and have asked for an event."""
+        return self._is_initialised
 
     @property
     def version(self) -> FunctionVersion:
@@ -97,11 +120,22 @@ class Environment:
     # Its life...
 
     async def start(self) -> None:
-        """The cold start: the box, and the init phase. Raises SandboxError when there can be no box, EnvironmentGone
-        when it went meanwhile.
+        """The cold start: the box, the init phase, the restore of what waits for one. Raises SandboxError when there
+        can be no box, EnvironmentGone when it went meanwhile.
 
         A function that cannot be initialised is no error here: its first invocation will tell.
         """
+        if self._sandbox is None:
+            await self.prepare()
+        self._check_alive()
+        if self._frozen:
+            await self._thaw()
+        if self._waits_for_restore:
+            await self._restore(self._limits.restore_seconds)
+        self._move(EnvironmentState.IDLE)
+
+    async def prepare(self) -> Ending | None:
+        """The first part of `start`, to where a function with SnapStart waits to be restored; how it failed, if so."""
         self._sandbox = await self._isolation.create(self._plan.sandbox)
         self._server = HttpServer(
             self._handle,
@@ -116,10 +150,22 @@ class Environment:
         )
         await self._server.serve(self._sandbox.listener)
         began = self._clock.monotonic()
-        failed = await self._initialise(self._limits.init_seconds, Phase.INIT)
-        if failed is None:
+        failed = await self._initialise(self._init_seconds, Phase.INIT)
+        if failed is None and not self._waits_for_restore:
             self._init_ms = (self._clock.monotonic() - began) * 1000
-        self._move(EnvironmentState.IDLE)
+        return failed
+
+    async def keep(self) -> None:
+        """Prepared, it gets no processor time until it is started."""
+        if self._sandbox is not None:
+            self._frozen = True
+            await self._sandbox.freeze()
+
+    @property
+    def _init_seconds(self) -> float:
+        if self._plan.initialization == platform.ON_DEMAND:
+            return self._limits.init_seconds
+        return min(max(_INIT_AHEAD, self.version.timeout), _INIT_AHEAD_AT_MOST)
 
     async def serve(self, invocation: Invocation, answer: Callable[[Outcome], None]) -> None:
         """One invocation. `answer` is called as soon as the outcome is known; then the environment becomes idle.
@@ -226,8 +272,10 @@ class Environment:
     async def _initialise_again(self, invocation: Invocation, deadline: float) -> Ending | None:
         """The programs are dead or never got ready: init on the invocation's time. None when they are ready."""
         await self._end_programs("failure")
-        remaining = deadline - self._loop.time()
-        return await self._initialise(remaining, Phase.INVOKE, invocation)
+        failed = await self._initialise(deadline - self._loop.time(), Phase.INVOKE, invocation)
+        if failed is None and self._waits_for_restore:
+            failed = await self._restore(min(deadline - self._loop.time(), self._limits.restore_seconds))
+        return failed
 
     async def _await_answer(self, invocation: Invocation, deadline: float) -> Ending:
         while True:
@@ -288,11 +336,13 @@ class Environment:
         if ending.status is Status.TIMEOUT:
             duration_ms = self.version.timeout * 1000.0
         init_ms, self._init_ms = self._init_ms, None
+        restore_ms, self._restore_ms = self._restore_ms, None
         assert self._sandbox is not None
         if ending.news:
             self._journal.platform(platform.Fault(ending.news))
         if ending.reset:
             self._runtime_done(invocation, ending)
+        self._on_report(invocation, ending.outcome, duration_ms)
         self._journal.platform(platform.End(invocation.request_id))
         peak = self._sandbox.peak_memory_bytes()
         self._journal.platform(
@@ -304,9 +354,39 @@ class Environment:
                 min(-(-peak // MIB), self.version.memory_mb),
                 ending.error_type,
                 init_ms,
+                restore_ms,
                 tracing=self._tracing,
             )
         )
+
+    # Restore...
+
+    @property
+    def _waits_for_restore(self) -> bool:
+        return self._is_initialised and self._living.waits_for_restore
+
+    async def _restore(self, seconds: float) -> Ending | None:
+        """Let it go on, through its hooks, to where it asks for an event. None when it does; else how it failed."""
+        began = self._clock.monotonic()
+        programs, version, runtime = self._living, self.version, self._plan.runtime
+        self._journal.platform(
+            platform.RestoreStart(
+                version.name, version.version, runtime.family_version, self._runtime_version_arn,
+                instance_max_memory=version.memory_mb * MIB,
+            )
+        )  # fmt: skip
+        failed = await init_phase.restore(programs, self._loop.time() + seconds)
+        duration_ms = (self._clock.monotonic() - began) * 1000
+        status, error_type = (failed.status, failed.error_type) if failed else (Status.SUCCESS, "")
+        programs.drain()
+        self._journal.platform(platform.RestoreRuntimeDone(status, error_type))
+        self._journal.platform(platform.RestoreReport(status, duration_ms, error_type))
+        if failed is None:
+            self._restore_ms = duration_ms
+        else:
+            self._check_alive()
+            await self._end_programs(failed.shutdown_reason)
+        return failed
 
     # Init...
 
@@ -315,12 +395,13 @@ class Environment:
         assert self._sandbox is not None
         self._sandbox.limit_cpus(self._plan.sandbox.cpus)
         began = self._clock.monotonic()
+        kind = self._plan.initialization
         programs = self._programs = Programs(self._plan, self._sandbox, self._journal, self._clock, self._limits)
         self._tell_of_init(phase)
         request_id = invocation.request_id if invocation else ""
         deadline = self._loop.time() + seconds
         try:
-            failed = await init_phase.run(programs, self._journal, phase, deadline, request_id)
+            failed = await init_phase.run(programs, self._journal, phase, kind, deadline, request_id)
         except SandboxError as error:
             self._check_alive()
             _log.warning("environment %s: %s", self.id, error)
@@ -333,7 +414,7 @@ class Environment:
             self._check_alive()
         programs.drain()
         status = Status.TIMEOUT if failed.status is Status.TIMEOUT else Status.ERROR
-        self._journal.platform(platform.InitReport(status, duration_ms, failed.error_type, phase))
+        self._journal.platform(platform.InitReport(status, duration_ms, failed.error_type, phase, kind))
         await self._end_programs(failed.shutdown_reason)
         if failed.status is Status.TIMEOUT and invocation is not None:
             return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
@@ -342,13 +423,13 @@ class Environment:
     def _tell_of_init(self, phase: Phase) -> None:
         version = self.version
         runtime = self._plan.runtime
-        family = runtime.identifier.rstrip("0123456789.x")
         event = platform.InitStart(
             version.name,
             version.version,
-            f"{family}:{runtime.version}",
+            runtime.family_version,
             self._runtime_version_arn,
             phase,
+            self._plan.initialization,
             instance_max_memory=version.memory_mb * MIB,
         )
         # The log tells of the first init only; one that is repeated shows in what becomes of it.
@@ -360,7 +441,7 @@ class Environment:
         programs.telemetry.close_subscriptions()
         for agent in programs.extensions.agents:
             self._journal.platform(platform.Extension(agent.name, str(agent.state), agent.events))
-        self._journal.platform(platform.InitReport(Status.SUCCESS, duration_ms, phase=phase))
+        self._journal.platform(platform.InitReport(Status.SUCCESS, duration_ms, "", phase, self._plan.initialization))
 
     # Details...
 

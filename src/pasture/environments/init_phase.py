@@ -13,11 +13,16 @@ from pasture.logs import platform
 from pasture.logs.report import Phase
 from pasture.runtime_api.extension_signals import ExtensionExitFailed, ExtensionInitFailed
 from pasture.runtime_api.session import Refusal
-from pasture.runtime_api.signals import Exited, InitFailed, Ready
+from pasture.runtime_api.signals import Exited, InitFailed, Ready, RestoreFailed, Snapshotted
 
 
-async def run(programs: Programs, journal: Journal, phase: Phase, deadline: float, request_id: str) -> Ending | None:
-    """None when every program asks for its first event; else how it failed. SandboxError when one cannot start."""
+async def run(
+    programs: Programs, journal: Journal, phase: Phase, kind: str, deadline: float, request_id: str
+) -> Ending | None:
+    """None when every program asks for its first event; else how it failed. SandboxError when one cannot start.
+
+    `kind`: the initialization type. With SnapStart the runtime may wait to be restored instead; see `restore`.
+    """
     try:
         await programs.start_extensions()
     except Refusal as refusal:
@@ -25,7 +30,22 @@ async def run(programs: Programs, journal: Journal, phase: Phase, deadline: floa
     if programs.has_external and (failed := await _await_registered(programs, deadline, request_id)):
         return failed
     await programs.start_runtime()
-    return await _await_ready(programs, journal, phase, deadline, request_id)
+    return await _await_ready(programs, journal, phase, kind, deadline, request_id)
+
+
+async def restore(programs: Programs, deadline: float) -> Ending | None:
+    """Of a runtime that waits for it: None when its hooks have run and it asks for an event; else how it failed."""
+    programs.restore()
+    while True:
+        match await programs.next_signal(deadline):
+            case Ready():
+                return None
+            case None:
+                return endings.restore_timed_out()
+            case RestoreFailed(outcome):
+                return endings.init_failed(outcome)
+            case signal if failed := _bad_start(signal, ""):
+                return failed
 
 
 async def _await_registered(programs: Programs, deadline: float, request_id: str) -> Ending | None:
@@ -36,15 +56,15 @@ async def _await_registered(programs: Programs, deadline: float, request_id: str
 
 
 async def _await_ready(
-    programs: Programs, journal: Journal, phase: Phase, deadline: float, request_id: str
+    programs: Programs, journal: Journal, phase: Phase, kind: str, deadline: float, request_id: str
 ) -> Ending | None:
     runtime_is_ready = False
     while not runtime_is_ready or not programs.extensions.all_ready:
         signal = await programs.next_signal(deadline)
-        if isinstance(signal, Ready):
+        if isinstance(signal, Ready | Snapshotted):
             runtime_is_ready = True
             programs.extensions.close_registration()
-            journal.platform(platform.InitRuntimeDone(Status.SUCCESS, phase=phase))
+            journal.platform(platform.InitRuntimeDone(Status.SUCCESS, phase=phase, initialization_type=kind))
         elif failed := _bad_start(signal, request_id):
             return failed
     return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from pasture.domain.function import FunctionVersion
 from pasture.domain.limits import MIB, Limits
 from pasture.isolation.spec import Mount, SandboxSpec
+from pasture.logs.platform import ON_DEMAND
 from pasture.runtimes.spec import InstalledRuntime
 
 TASK_ROOT = "/var/task"
@@ -61,6 +62,8 @@ class Plan:
     credentials: Mapping[str, str] = field(default_factory=dict)
     """The variables with the execution role's temporary credentials."""
     metadata_token: str = ""
+    initialization: str = ON_DEMAND
+    """Why it is initialised when it is: as AWS_LAMBDA_INITIALIZATION_TYPE and the log tell it."""
 
 
 def make_plan(
@@ -78,6 +81,7 @@ def make_plan(
     zygote: bool = False,
     credentials: Mapping[str, str] | None = None,
     metadata_token: str = "",
+    initialization: str = ON_DEMAND,
 ) -> Plan:
     """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name.
 
@@ -97,7 +101,9 @@ def make_plan(
     )
     share = version.memory_mb / _MB_PER_CPU
     cpus = share if proportional_cpu else sandbox.cpus
-    return Plan(version, runtime, sandbox, log_stream, extensions, cpus, credentials or {}, metadata_token)
+    return Plan(
+        version, runtime, sandbox, log_stream, extensions, cpus, credentials or {}, metadata_token, initialization
+    )
 
 
 def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
@@ -151,7 +157,7 @@ def _reserved(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[
         "AWS_LAMBDA_FUNCTION_NAME": version.name,
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": plan.initialization,
         "AWS_LAMBDA_LOG_GROUP_NAME": version.logging.group,
         "AWS_LAMBDA_LOG_STREAM_NAME": plan.log_stream,
         "AWS_LAMBDA_RUNTIME_API": api_address,

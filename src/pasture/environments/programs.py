@@ -26,6 +26,7 @@ from pasture.isolation.spec import Exit, Process, Program, Sandbox, SandboxError
 from pasture.kit.clock import Clock
 from pasture.kit.errands import Notice
 from pasture.kit.tasks import Tasks
+from pasture.logs import platform
 from pasture.runtime_api import extensions as extensions_api
 from pasture.runtime_api import metadata as metadata_api
 from pasture.runtime_api import telemetry as telemetry_api
@@ -75,7 +76,7 @@ class Programs:
         """Whether any program has ended: whatever it was, the others cannot go on without it."""
         version = plan.version
         facts = FunctionFacts(version.name, version.version, version.handler, version.scope.account)
-        self.api = RuntimeApi(self._hear, limits.payload_bytes)
+        self.api = RuntimeApi(self._hear, limits.payload_bytes, snap_start=plan.initialization == platform.SNAP_START)
         self.extensions = ExtensionsApi(self._hear, facts)
         self._metadata = Metadata(plan.metadata_token, version.scope.region) if plan.metadata_token else None
         self.telemetry = Telemetry(
@@ -159,6 +160,13 @@ class Programs:
             self.extensions.release_invoke(
                 invocation.request_id, deadline_ms, invocation.function_arn, invocation.trace_id
             )
+
+    @property
+    def waits_for_restore(self) -> bool:
+        return self.api.waits_for_restore
+
+    def restore(self) -> None:
+        self.api.restore()
 
     def drain(self) -> None:
         for capture in self._captures:

@@ -37,8 +37,8 @@ class Installs(Protocol):
 
 
 class Activation:
-    """`prepared` is awaited for every version before it becomes active (to warm a zygote, say); OSError and
-    OperatorError from it are tried again like those of the disk.
+    """`prepared` is awaited for every version before it becomes active (to warm a zygote, or to take a snapshot), and
+    says what keeps it from that; OSError and OperatorError from it are tried again like those of the disk.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Activation:
         packages: Packages,
         runtimes: Installs,
         *,
-        prepared: Callable[[FunctionVersion], Awaitable[None]] | None = None,
+        prepared: Callable[[FunctionVersion], Awaitable[Reason | None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._catalog = catalog
@@ -145,9 +145,7 @@ class Activation:
             await self._packages.opt(version.layer_digests)
         except FileNotFoundError:
             return Reason("The deployment package of this function is missing. Upload it again.", "InternalError")
-        if self._prepared is not None:
-            await self._prepared(version)
-        return None
+        return await self._prepared(version) if self._prepared is not None else None
 
     async def _install(self, runtime: str) -> None:
         """One at a time, in a thread of its own: the threads that unpack and hash must not be used up by waiting."""

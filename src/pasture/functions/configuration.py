@@ -124,7 +124,11 @@ def shown(version: FunctionVersion, *, qualifier: str | None = None, runtime_ver
         "PackageType": version.package_type,
         "Architectures": list(version.architectures),
         "EphemeralStorage": {"Size": version.ephemeral_mb},
-        "SnapStart": {"ApplyOn": "None", **version.more.get("SnapStart", {}), "OptimizationStatus": "Off"},
+        "SnapStart": {
+            "ApplyOn": "None",
+            **version.more.get("SnapStart", {}),
+            "OptimizationStatus": "On" if version.snap_start else "Off",
+        },
         "RuntimeVersionConfig": {
             "RuntimeVersionArn": runtime_version_arn(version.scope.region, version.runtime, runtime_version)
         },

@@ -33,6 +33,11 @@ RESERVED_VARIABLES = frozenset((
 _NOT_BUILT = (
     "CapacityProviderConfig", "TenancyConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig", "PublishTo",
 )  # fmt: skip
+# Of AWS's runtimes; here, as yet, Python's can be initialised ahead.
+_WITH_SNAP_START = frozenset(
+    {"python3.12", "python3.13", "python3.14", "java11", "java17", "java21", "java25", "dotnet8", "dotnet10"}
+)
+_SNAP_START_EPHEMERAL_MB = 512
 _S3_CODE = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
 
 
@@ -83,6 +88,20 @@ def check_code(request: Request, ground: Ground) -> None:
 def check_publish(request: Request) -> None:
     """Of PublishVersion."""
     _check_built(request)
+
+
+def check_snap_start(version: FunctionVersion) -> None:
+    """Of a function as it will be."""
+    if version.more.get("SnapStart", {}).get("ApplyOn") != "PublishedVersions":
+        return
+    if version.runtime not in _WITH_SNAP_START:
+        raise InvalidParameterValue(f"{version.runtime} is not supported for SnapStart enabled functions.")
+    if version.ephemeral_mb > _SNAP_START_EPHEMERAL_MB:
+        raise InvalidParameterValue(
+            "SnapStart is not supported for functions with more than 512 MB of ephemeral storage."
+        )
+    if version.more.get("FileSystemConfigs"):
+        raise InvalidParameterValue("SnapStart is not supported for functions with a file system.")
 
 
 def check_layer_content(content: Request) -> None:

@@ -17,6 +17,7 @@ from pasture.logs.report import Phase
 Record = Mapping[str, Any]
 
 ON_DEMAND = "on-demand"
+SNAP_START = "snap-start"
 _THOUSANDTHS = 3
 
 
@@ -206,6 +207,7 @@ class Report:
             self.error_type,
             tracing.sampled_root,
             tracing.span_id,
+            self.restore_duration_ms,
         )
 
 

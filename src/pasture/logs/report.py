@@ -37,11 +37,13 @@ class Report(NamedTuple):
     trace_id: str = ""
     """The root of the trace when the invocation was sampled."""
     segment_id: str = ""
+    restore_duration_ms: float | None = None
+    """Of the restore before this invocation, for functions with SnapStart."""
 
     @property
     def billed_ms(self) -> int:
         """Whole milliseconds, rounded up; init has been billed for every function since August 2025."""
-        return math.ceil(round(self.duration_ms + (self.init_duration_ms or 0.0), 6))
+        return _whole(self.duration_ms + (self.init_duration_ms or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,18 @@ def report(of: Report) -> str:
     )
     if of.init_duration_ms is not None:
         text += f"Init Duration: {of.init_duration_ms:.2f} ms\t"
+    if of.restore_duration_ms is not None:
+        restore, billed = of.restore_duration_ms, _whole(of.restore_duration_ms)
+        text += f"Restore Duration: {restore:.2f} ms\tBilled Restore Duration: {billed} ms\t"
     # The tab at the end is that of success: recorded REPORT lines with a status (September 2025) have none.
     text += "\t".join(_status(of.status, of.error_type)) + "\n"
     if of.trace_id:
         text += f"XRAY TraceId: {of.trace_id}\tSegmentId: {of.segment_id}\tSampled: true\t\n"
     return text
+
+
+def _whole(milliseconds: float) -> int:
+    return math.ceil(round(milliseconds, 6))
 
 
 def init_report(of: InitReport) -> str:

@@ -10,12 +10,13 @@ import msgspec
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink, Status
 from pasture.http.message import BodyStream, Headers, Request, Response
 from pasture.kit.errands import Notice
-from pasture.runtime_api.session import Poll, Refusal, Session
-from pasture.runtime_api.signals import Answered, InitFailed, Ready, Signal
+from pasture.runtime_api.session import Poll, Refusal, RuntimeState, Session
+from pasture.runtime_api.signals import Answered, InitFailed, Ready, RestoreFailed, Signal, Snapshotted
 from pasture.runtime_api.streaming import TOO_LARGE, Collected, error_payload, pump
 
 _PING = "/2018-06-01/ping"
 _INIT_ERROR = "/2018-06-01/runtime/init/error"
+_RESTORE = "/2018-06-01/runtime/restore/"
 _INVOCATION = "/2018-06-01/runtime/invocation/"
 _NEXT = "/2018-06-01/runtime/invocation/next"
 _JSON = {"Content-Type": "application/json"}
@@ -27,8 +28,10 @@ Notify = Callable[[Signal], None]
 
 
 class RuntimeApi:
-    def __init__(self, notify: Notify, payload_bytes: int) -> None:
+    def __init__(self, notify: Notify, payload_bytes: int, *, snap_start: bool = False) -> None:
         self._notify = notify
+        self._snap_start = snap_start
+        self._restores: list[Notice[Response]] = []
         self._payload_bytes = payload_bytes
         self._sink: ResponseSink | None = None
         self._session = Session()
@@ -50,6 +53,17 @@ class RuntimeApi:
         polls, self._polls = self._polls, []
         for poll in polls:
             poll.tell(self._event)
+
+    @property
+    def waits_for_restore(self) -> bool:
+        return self._session.state is RuntimeState.RESTORE_READY
+
+    def restore(self) -> None:
+        """Let a runtime that waits for it go on."""
+        self._session.is_restored()
+        waiting, self._restores = self._restores, []
+        for notice in waiting:
+            notice.tell(Response(200, {"Content-Type": "application/json"}, b""))
 
     # The runtime's side...
 
@@ -96,6 +110,8 @@ class RuntimeApi:
         target = request.raw_path
         if target == _PING:
             return Response(200, {"Content-Type": "text/plain"}, b"pong")
+        if self._snap_start and target.startswith(_RESTORE):
+            return self._restore(request, target.removeprefix(_RESTORE))
         request_id, action = _split(target)
         if target != _INIT_ERROR and action not in {"response", "error"}:
             return _unknown()
@@ -110,6 +126,20 @@ class RuntimeApi:
         self._session.fails(request_id, request.headers.get("lambda-runtime-invocation-id", ""))
         self._notify(Answered(_failure(request, "Function.Unknown")))
         return _accepted()
+
+    def _restore(self, request: Request, action: str) -> Response | Notice[Response]:
+        if request.method != {"next": "GET", "error": "POST"}.get(action, ""):
+            return _not_allowed() if action in {"next", "error"} else _unknown()
+        if action == "error":
+            self._session.fails_to_restore()
+            self._notify(RestoreFailed(_failure(request, "Runtime.AfterRestoreError")))
+            return _accepted()
+        waiting: Notice[Response] = Notice(loop=self._loop)
+        if self._session.waits_for_restore():
+            self._notify(Snapshotted())
+        self._restores.append(waiting)
+        request.on_disconnect.append(waiting.cancel)
+        return waiting
 
     def _response(self, request: Request, request_id: str) -> Response | Awaitable[Response]:
         mode = request.headers.get(MODE_HEADER, "")

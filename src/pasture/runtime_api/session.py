@@ -6,7 +6,9 @@ error that names both states, and nothing changes.
 
     Started ──next──► Ready ──(given an event)──► Running ──response──► InvocationResponse ──next──► Ready
        │                                             └──────error─────► InvocationErrorResponse ──next──► Ready
-       └──init/error──► InitError
+       ├──init/error──► InitError
+       └──restore/next──► RestoreReady ──(restored)──► Restoring ──next──► Ready      (SnapStart alone)
+                                                          └──restore/error──► RestoreError
 """
 
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ class RuntimeState(StrEnum):
     RUNNING = "Running"
     RESPONDED = "InvocationResponse"
     FAILED = "InvocationErrorResponse"
+    RESTORE_READY = "RestoreReady"
+    RESTORING = "Restoring"
+    RESTORE_ERROR = "RestoreError"
 
 
 class Refusal(Exception):
@@ -49,7 +54,10 @@ class _Given:
 
 
 _MOVES: dict[RuntimeState, frozenset[RuntimeState]] = {
-    RuntimeState.STARTED: frozenset({RuntimeState.READY, RuntimeState.INIT_ERROR}),
+    RuntimeState.STARTED: frozenset({RuntimeState.READY, RuntimeState.INIT_ERROR, RuntimeState.RESTORE_READY}),
+    RuntimeState.RESTORE_READY: frozenset({RuntimeState.RESTORING, RuntimeState.INIT_ERROR}),
+    RuntimeState.RESTORING: frozenset({RuntimeState.READY, RuntimeState.RESTORE_ERROR}),
+    RuntimeState.RESTORE_ERROR: frozenset(),
     RuntimeState.INIT_ERROR: frozenset(),
     RuntimeState.READY: frozenset({RuntimeState.RUNNING}),
     RuntimeState.RUNNING: frozenset({RuntimeState.RESPONDED, RuntimeState.FAILED}),
@@ -72,7 +80,7 @@ class Session:
         """The runtime calls `next`. Calling it again while waiting or running is tolerated, as RAPID does."""
         if self.state in {RuntimeState.READY, RuntimeState.RUNNING}:
             return Poll.AGAIN
-        first = self.state is RuntimeState.STARTED
+        first = self.state in {RuntimeState.STARTED, RuntimeState.RESTORING}
         self._move(RuntimeState.READY)
         self._given = None
         return Poll.INITIALISED if first else Poll.DONE
@@ -92,6 +100,20 @@ class Session:
 
     def fails_to_initialise(self) -> None:
         self._move(RuntimeState.INIT_ERROR)
+
+    def waits_for_restore(self) -> bool:
+        """The runtime is initialised, and calls `restore/next`. False when it calls again while it waits."""
+        if self.state is RuntimeState.RESTORE_READY:
+            return False
+        self._move(RuntimeState.RESTORE_READY)
+        return True
+
+    def is_restored(self) -> None:
+        """The platform lets it go on: its hooks run now."""
+        self._move(RuntimeState.RESTORING)
+
+    def fails_to_restore(self) -> None:
+        self._move(RuntimeState.RESTORE_ERROR)
 
     def _check(self, request_id: str, invocation_id: str) -> None:
         if self._given is None or request_id != self._given.request_id:

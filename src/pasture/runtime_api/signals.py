@@ -26,10 +26,22 @@ class InitFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshotted:
+    """The runtime has run its init and its before-snapshot hooks, and waits to be restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFailed:
+    """The runtime reported that an after-restore hook failed."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """The runtime's process has ended."""
 
     exit: Exit
 
 
-Signal = Ready | Answered | InitFailed | Exited
+Signal = Ready | Answered | InitFailed | Snapshotted | RestoreFailed | Exited

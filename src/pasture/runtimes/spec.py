@@ -35,6 +35,11 @@ class InstalledRuntime:
     zygote: Zygote | None = None
     """What its environments can be forked from."""
 
+    @property
+    def family_version(self) -> str:
+        """As INIT_START names it: `python:3.12.1`."""
+        return f"{self.identifier.rstrip('0123456789.x')}:{self.version}"
+
     def arn(self, region: str) -> str:
         """The runtime version ARN, as INIT_START and `RuntimeVersionConfig` show it."""
         return runtime_version_arn(region, self.identifier, self.version)
