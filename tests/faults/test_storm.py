@@ -55,15 +55,15 @@ class Belongings:
     def __init__(self, server: Server) -> None:
         pid = server.process.pid
         self.descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        self.processes = len(_descendants(pid))
-        self.namespaces = len({Path(f"/proc/{child}/ns/net").readlink() for child in _descendants(pid)})
+        self.processes = len(descendants(pid))
+        self.namespaces = len({Path(f"/proc/{child}/ns/net").readlink() for child in descendants(pid)})
         self.files = sum(1 for path in (server.data / "run").rglob("*"))
 
     def __repr__(self) -> str:
         return f"{vars(self)}"
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     try:
         children = [
             int(child)
@@ -72,7 +72,7 @@ def _descendants(pid: int) -> list[int]:
         ]
     except OSError:
         return []
-    return children + [below for child in children for below in _descendants(child)]
+    return children + [below for child in children for below in descendants(child)]
 
 
 @pytest.mark.timeout(1800)
@@ -81,13 +81,13 @@ def test_a_storm_of_failures_gets_right_answers_and_leaves_nothing(tmp_path: Pat
     try:
         name = server.deploy("storm", CODE, Timeout=10, MemorySize=512)
         server.invoke(name, {"do": "answer", "n": 0})
-        until(lambda: len(_descendants(server.process.pid)) <= AT_REST)
+        until(lambda: len(descendants(server.process.pid)) <= AT_REST)
         before = Belongings(server)
         wrong, done = _storm(server, name)
         assert wrong == []
         assert sum(done.values()) == STORM
         # What was kept ready for more of the storm is given back after a minute.
-        until(lambda: len(_descendants(server.process.pid)) <= before.processes, 150)
+        until(lambda: len(descendants(server.process.pid)) <= before.processes, 150)
         until(lambda: repr(Belongings(server)) == repr(before))
     finally:
         assert server.stop() == 0

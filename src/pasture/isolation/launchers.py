@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,9 @@ from pasture.kit.tasks import Tasks
 _log = logging.getLogger(__name__)
 
 _NUMBERS = 60_000
-# Seconds after which a zygote that could not be loaded is tried again.
-_TRY_AGAIN = 60.0
+# Seconds after which a zygote that could not be loaded is tried again: ever more.
+_TRY_AGAIN = 1.0
+_TRY_AGAIN_AT_MOST = 60.0
 
 
 class Launchers:
@@ -42,6 +44,7 @@ class Launchers:
         self._launchers: dict[Zygote | None, Launcher] = {}
         self._starting: dict[Zygote | None, asyncio.Task[Launcher]] = {}
         self._not_before: dict[Zygote, float] = {}
+        self._failures: Counter[Zygote] = Counter()
         self._directories = 0
         self._tasks = Tasks("launchers")
         self.why_memory = ""
@@ -78,6 +81,10 @@ class Launchers:
         await asyncio.gather(*(launcher.close() for launcher in self._launchers.values()))
         self._launchers.clear()
 
+    @property
+    def in_stock(self) -> int:
+        return sum(launcher.in_stock for launcher in self._launchers.values() if launcher.is_alive)
+
     def _living(self, zygote: Zygote | None) -> Launcher | None:
         found = self._launchers.get(zygote)
         if found is not None and not found.is_alive:
@@ -106,12 +113,20 @@ class Launchers:
 
     def _is_started(self, zygote: Zygote | None, task: asyncio.Task[Launcher]) -> None:
         del self._starting[zygote]
-        if task.cancelled() or (error := task.exception()) is None:
+        if task.cancelled():
             return
-        _log.error("cannot start a launcher for %s: %s", zygote.command[0] if zygote else "programs", error)
-        if zygote is not None:
-            _log.error("%s is executed for every environment; the next try is in %d s", zygote.command[0], _TRY_AGAIN)
-            self._not_before[zygote] = asyncio.get_running_loop().time() + _TRY_AGAIN
+        error = task.exception()
+        if zygote is None:
+            if error is not None:
+                _log.error("cannot start a launcher: %s", error)
+        elif error is None:
+            del self._failures[zygote]
+        else:
+            pause = min(_TRY_AGAIN * 2 ** self._failures[zygote], _TRY_AGAIN_AT_MOST)
+            self._failures[zygote] += 1
+            self._not_before[zygote] = asyncio.get_running_loop().time() + pause
+            name = zygote.command[0]
+            _log.error("%s is executed for every environment, and not forked: %s Next try in %d s.", name, error, pause)
 
     async def _launch(self, zygote: Zygote | None, trial: str = "") -> tuple[Launcher, str]:
         self._directories += 1

@@ -95,13 +95,17 @@ def _attached(file: int, image: str, host: str) -> int:
     config = bytearray(_CONFIG_BYTES)
     struct.pack_into("=II", config, 0, file, _SECTOR)
     struct.pack_into("=I", config, _FLAGS_AT, _AUTOCLEAR)
+    # In turns with other boxes of this server: the kernel names the same free device to all who ask at once.
+    turn = os.open(os.path.dirname(image), os.O_RDONLY | os.O_CLOEXEC)
     try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         for _ in range(_TRIES):
             with step(f"attach a copy of {image} to a loop device"):
                 if (device := _try_to_attach(control, config, host)) is not None:
                     return device
         raise StepFailed(f"attach a copy of {image} to a loop device", os.strerror(errno.EBUSY), errno.EBUSY)
     finally:
+        os.close(turn)
         os.close(control)
 
 
