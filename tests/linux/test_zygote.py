@@ -14,6 +14,7 @@ import pytest
 from contracts.isolation_programs import box, run
 from linux.box_fixtures import opened, skip_without_namespaces, until
 from pasture.isolation.spec import Exit, Isolation, Mount, Sandbox, Zygote
+from pasture.runtimes.kinds.python import PythonFamily
 
 SCRIPT = """
 import os, sys
@@ -92,17 +93,23 @@ def task(tmp_path: Path) -> Path:
     return tmp_path / "task"
 
 
-@pytest.fixture
-def zygote(tmp_path: Path) -> Zygote:
+def interpreters() -> list[str]:
+    """Every version of Python on this machine that there are runtimes for; as an ordinary user, this one."""
+    if os.geteuid() != 0:
+        return [f"python{sys.version_info.major}.{sys.version_info.minor}"]
+    return sorted(PythonFamily(Path("/nonexistent")).interpreters())
+
+
+@pytest.fixture(params=interpreters())
+def zygote(tmp_path: Path, request: pytest.FixtureRequest) -> Zygote:
     (tmp_path / "runtime").mkdir()
     (tmp_path / "runtime" / "script.py").write_text(SCRIPT)
-    name = f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    system = sys.base_prefix == "/usr"
-    mounts = (
-        Mount(tmp_path / "runtime", "/var/runtime"),
-        *(() if system else (Mount(Path(sys.base_prefix), "/var/lang"),)),
-    )
-    interpreter = f"/usr/{name}" if system else f"/var/lang/{name}"
+    identifier: str = request.param
+    found = PythonFamily(Path("/nonexistent")).interpreters().get(identifier)
+    prefix = found.resolve().parent.parent if found else Path(sys.base_prefix)
+    system = str(prefix) == "/usr"
+    mounts = (Mount(tmp_path / "runtime", "/var/runtime"), *(() if system else (Mount(prefix, "/var/lang"),)))
+    interpreter = f"/usr/bin/{identifier}" if system else f"/var/lang/bin/{identifier}"
     return Zygote(mounts, (interpreter, "/var/runtime/script.py"), tuple(ENVIRONMENT.items()))
 
 

@@ -10,23 +10,34 @@ It is the script of the zygote as well: there it loads the runtime client and wa
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _ZYGOTE = "_PASTURE_ZYGOTE"
 # What the runtime client reads when it is loaded, not when it runs.
 _READ_AT_LOADING = ("AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_RUNTIME_API")
 
 
-def search_path(current: list[str], task_root: str, runtime_dir: str, version: str, opt_dir: str = "/opt") -> list[str]:
+def search_path(
+    current: list[str],
+    task_root: str,
+    runtime_dir: str,
+    version: str,
+    opt_dir: str = "/opt",
+    real: "Callable[[str], str]" = os.path.realpath,
+) -> list[str]:
     """The function's code first, then layers, then the runtime client, then the standard library.
 
     So a package that the function brings (its own boto3, say) wins over the runtime's. What the host has
     installed for this interpreter is not part of the runtime and is left out.
     """
     ours = [task_root, f"{opt_dir}/python/lib/python{version}/site-packages", f"{opt_dir}/python", runtime_dir]
-    known = {os.path.realpath(path) for path in ours}
+    known = {real(path) for path in ours}
     return ours + [
         path
         for path in current
-        if os.path.realpath(path) not in known
+        if real(path) not in known
         and path.rpartition("/")[2] not in {"site-packages", "dist-packages"}
         and "/.local/" not in path
     ]
@@ -39,6 +50,8 @@ def prepare() -> None:
         runtime_dir=os.environ.get("LAMBDA_RUNTIME_DIR", __file__.rpartition("/")[0]),
         opt_dir=os.environ.get("LAMBDA_OPT_DIR", "/opt"),
         version=f"{sys.version_info.major}.{sys.version_info.minor}",
+        # Where there are mounts they have one name each; asking for it took a cold start 0.3 ms.
+        real=os.path.realpath if "LAMBDA_OPT_DIR" in os.environ else str,
     )
 
 

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-from . import init, namespaces, programs, protocol, setup, signals, zygote_root
+from . import immortal, init, namespaces, programs, protocol, setup, signals, zygote_root
 from .boxes import Boxes
 from .descriptors import close_all_but
 from .failure import StepFailed
@@ -38,6 +38,8 @@ def launch(boxes: Boxes, loaded: "programs.Loaded | None" = None) -> "protocol.P
     """Until the server is gone: None. In a program of a box that was forked and not executed: what it is to be."""
     # What exists now is shared with every box; the collector would copy it by touching it.
     gc.collect()
+    if loaded is not None:
+        immortal.immortalise_all()
     gc.freeze()
     gc.disable()
     try:
