@@ -45,15 +45,16 @@ def zipped(code: str) -> bytes:
     return _zip({}, code)
 
 
-def heavy() -> bytes:
+def heavy(runtime: str) -> bytes:
     """HEAVY with NumPy and pandas from the package index; kept for the next run. Raises NoPackage."""
     name = "-".join(HEAVY_REQUIREMENTS).replace("==", "_")
-    kept = _cache() / f"{name}-py3.{sys.version_info.minor}-{os.uname().machine}.zip"
+    kept = _cache() / f"{name}-{runtime}-{os.uname().machine}.zip"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as directory:
             target = Path(directory) / "packages"
-            pip_install("--target", str(target), *HEAVY_REQUIREMENTS)
+            version = runtime.removeprefix("python")
+            pip_install("--target", str(target), "--python-version", version, *HEAVY_REQUIREMENTS)
             fresh = Path(directory) / "heavy.zip"
             fresh.write_bytes(_zip(_files(target), HEAVY))
             fresh.replace(kept)

@@ -102,15 +102,15 @@ class Server:
     # Functions...
 
     def deploy(self, name: str, package: bytes, **more: Any) -> None:
-        self.client.create_function(
-            FunctionName=name, Runtime=RUNTIME, Role=ROLE, Handler="app.handler", Code={"ZipFile": package}, **more
-        )
+        options = {"Runtime": RUNTIME, "Role": ROLE, "Handler": "app.handler", **more}
+        self.client.create_function(FunctionName=name, Code={"ZipFile": package}, **options)
         self.deployed.add(name)
 
     def wait(self, name: str, qualifier: str | None = None) -> None:
         more = {"Qualifier": qualifier} if qualifier else {}
-        waiter = self.client.get_waiter("function_active_v2")
-        waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 100_000}, **more)
+        for state in ("function_active_v2", "function_updated_v2"):
+            waiter = self.client.get_waiter(state)
+            waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 100_000}, **more)
 
     def invocation(self, name: str, payload: bytes = b"{}", qualifier: str = "") -> bytes:
         query = f"?Qualifier={qualifier}" if qualifier else ""
