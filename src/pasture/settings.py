@@ -24,6 +24,9 @@ _KINDS = {
     Path: "a path",
     tuple: "a list of texts",
 }
+_NOT_NEGATIVE = (
+    "idle_seconds", "freeze_seconds", "age_seconds", "grace_seconds", "memory_mb", "queue_invocations", "queue_seconds",
+)  # fmt: skip
 
 
 def default_data_dir() -> Path:
@@ -82,13 +85,19 @@ class Settings:
     zygotes: bool = True
     """Whether environments are forked from an interpreter that is loaded; if not, each starts its own."""
     idle_seconds: float = 300.0
-    """An environment that has served nothing for so long is stopped."""
+    """An environment that has served nothing for so long is stopped, or sooner where it is sure to wait in vain."""
+    queue_invocations: int = 4_000
+    """So many invocations may wait for room on this machine, of all functions; no function takes all the places."""
+    queue_seconds: float = 30.0
+    """An invocation that has found no room for so long is throttled."""
     freeze_seconds: float = 0.1
     """An environment that has rested so long gets no processor time until its next invocation."""
     age_seconds: float = 4 * 3600.0
     """An environment older than this serves no more, however busy it is."""
     grace_seconds: float = 10.0
     """How long running invocations may go on after the server was told to stop."""
+    metrics_open: bool = False
+    """Whether everyone who reaches the server may read `/metrics`, of all accounts, without a signature."""
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -122,12 +131,14 @@ class Settings:
                 f"--no-auth is refused on {self.host}: anyone who reaches this address could run code here.",
                 "Listen on 127.0.0.1, or leave --no-auth away and use the keys of `pasture keys`.",
             )
-        for name in ("idle_seconds", "freeze_seconds", "age_seconds", "grace_seconds", "memory_mb"):
+        for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < inf:
                 raise OperatorError(f"{name} cannot be negative or without end.")
         for limit in fields(self.limits):
             if not 0 <= getattr(self.limits, limit.name) < inf:
                 raise OperatorError(f"limits.{limit.name} cannot be negative or without end.")
+        if not self.limits.scaling_seconds:
+            raise OperatorError("limits.scaling_seconds cannot be zero.")
         _ = self.network_options
         if self.network_default not in {"nat", "none"}:
             raise OperatorError(f"network_default is {self.network_default!r}; it must be nat or none.")

@@ -262,7 +262,6 @@ def test_another_architecture_than_the_machines_is_refused() -> None:
         ({"Code": {"S3Bucket": "b", "S3Key": "k", "S3ObjectStorageMode": "REFERENCE"}}, "REFERENCE"),
         ({"PublishTo": "LATEST_PUBLISHED"}, "PublishTo"),
         ({"DurableConfig": {"ExecutionTimeout": 1}}, "DurableConfig"),
-        ({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}}, "TenancyConfig"),
     ],
 )
 def test_what_is_not_built_is_named(changes: dict[str, Any], named: str) -> None:

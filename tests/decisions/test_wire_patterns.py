@@ -39,6 +39,10 @@ def test_every_pattern_of_a_model_compiles(service: str) -> None:
         (r"((?!^\d+$)^[0-9a-zA-Z-_]+$)", "12", False),
         (r"((?!^\d+$)^[0-9a-zA-Z-_]+$)", "12a", True),
         (r"[0-9A-Za-z\.\-_]*(?<!\.)", "a.", False),
+        (r"\p{Print}+", "a ~", True),
+        (r"\p{Print}+", "é", False),
+        (r"[a\uD800\uDC00-\uDBFF\uDFFF]", "😀", True),
+        (r"[a\uD800\uDC00-\uDBFF\uDFFF]", "é", False),
         ("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "a\tÿ", True),
     ],
 )

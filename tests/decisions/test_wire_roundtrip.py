@@ -15,6 +15,7 @@ from pasture.api.wire.awsjson import AwsJson
 from pasture.api.wire.awsquery import AwsQuery
 from pasture.api.wire.protocol import Wire
 from pasture.api.wire.restjson import RestJson
+from pasture.api.wire.rpccbor import RpcCbor
 from pasture.api.wire.service import load_model
 from pasture.api.wire.validation import constraints
 from pasture.http.message import Headers, Request
@@ -23,6 +24,7 @@ WIRES: dict[str, Wire] = {
     "lambda": RestJson(load_model("lambda")),
     "logs": AwsJson(load_model("logs")),
     "sts": AwsQuery(load_model("sts")),
+    "cloudwatch": RpcCbor(load_model("cloudwatch")),
 }
 OPERATIONS = [(service, name) for service in WIRES for name in load_model(service).operation_names]
 
@@ -69,6 +71,9 @@ TEXTS = [
     "1.0",
     "s3://bucket/key",
     "vpce-1",
+    "default",
+    "Average",
+    "arn:aws:cloudwatch:us-east-1:123456789012:dataset/default",
 ]
 
 

@@ -191,6 +191,10 @@ class FakeIsolation:
     def warnings(self) -> Sequence[str]:
         return ("Nothing is isolated: programs are coroutines.",)
 
+    @property
+    def stock(self) -> int:
+        return 0
+
     async def open(self) -> None:
         """There is nothing that a crash could have left."""
 

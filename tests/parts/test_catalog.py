@@ -373,9 +373,9 @@ async def test_usage_is_counted_once_and_kept(documents: MemoryDocuments, tmp_pa
     assert (usage.functions, usage.code_bytes) == (1, size)
     await active(catalog, "after")
     await catalog.change(HERE, "after", lambda f: dataclasses.replace(f, reserved_concurrency=5))
-    assert (usage.functions, usage.code_bytes, usage.reserved_concurrency) == (2, 2 * size, 5)
+    assert (usage.functions, usage.code_bytes, usage.claimed_concurrency) == (2, 2 * size, 5)
     await catalog.delete(HERE, "after")
-    assert (usage.functions, usage.code_bytes, usage.reserved_concurrency) == (1, size, 0)
+    assert (usage.functions, usage.code_bytes, usage.claimed_concurrency) == (1, size, 0)
 
 
 # What a document says...

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fakes.functions import a_version, an_invocation
-from pasture.domain.errors import TooManyRequests
+from pasture.domain.errors import ServiceError, TooManyRequests
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
+from pasture.invoke.admission import Slot
 from pasture.invoke.direct import DirectInvoker
 
 ELSEWHERE = Scope("111122223333")
@@ -28,8 +29,9 @@ class Account:
     async def _reserved(self, _scope: Scope, name: str) -> tuple[int | None, int]:
         return self.reserved.get(name), sum(self.reserved.values())
 
-    async def _run(self, _version: FunctionVersion, _invocation: Invocation) -> Outcome:
+    async def _run(self, _version: FunctionVersion, _invocation: Invocation, slot: Slot) -> Outcome:
         await self.end.wait()
+        slot.give_back()
         return Outcome(Status.SUCCESS, b"1")
 
     async def start(self, name: str, number: int = 1, scope: Scope = Scope()) -> None:  # noqa: B008 - it is frozen
@@ -96,3 +98,29 @@ async def test_what_has_ended_makes_room_whatever_was_reserved_in_between(accoun
     account.reserved = {}
     outcome = await account.invoker.invoke(a_version(name="f"), an_invocation())
     assert outcome == Outcome(Status.SUCCESS, b"1")
+
+
+async def test_a_caller_that_goes_leaves_what_runs_its_slot(account: Account) -> None:
+    account.reserved = {"f": 1}
+    await account.start("f")
+    account.running.pop().cancel()
+    await asyncio.sleep(0)
+    # The fake run ends with its caller and gives nothing back; the real one, the pool's, runs on and does.
+    assert await account.refused("f") == "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+async def test_an_invocation_that_can_have_no_environment_gives_its_slot_back(account: Account) -> None:
+    async def run(_version: FunctionVersion, _invocation: Invocation, _slot: Slot) -> Outcome:
+        raise ServiceError("no.")
+
+    invoker = DirectInvoker(run, Limits(concurrent_executions=1))
+    for _ in range(3):
+        with pytest.raises(ServiceError):
+            await invoker.invoke(a_version(), an_invocation())
+
+
+async def test_who_is_throttled_is_told_when_to_come_again(account: Account) -> None:
+    account.reserved = {"f": 0}
+    with pytest.raises(TooManyRequests) as caught:
+        await account.invoker.invoke(a_version(name="f"), an_invocation())
+    assert caught.value.headers == {"Retry-After": "1"}

@@ -20,6 +20,7 @@ from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.http.message import Headers, Request
+from pasture.invoke.admission import Slot
 from pasture.invoke.direct import DirectInvoker
 from pasture.invoke.resolving import Resolver
 from pasture.kit.clock import ManualClock
@@ -297,7 +298,7 @@ def test_any_bytes_are_taken_or_refused_and_never_upset_the_server(payload: byte
 async def test_over_the_accounts_concurrency_an_invocation_is_throttled() -> None:
     inner: list[tuple[str, Any]] = []
 
-    async def run(version: FunctionVersion, invocation: Invocation) -> Outcome:
+    async def run(version: FunctionVersion, invocation: Invocation, _slot: Slot) -> Outcome:
         with pytest.raises(ApiError) as caught:
             await invoker.invoke(version, invocation)
         inner.append((caught.value.code, caught.value.members))
@@ -311,7 +312,7 @@ async def test_over_the_accounts_concurrency_an_invocation_is_throttled() -> Non
 
 
 async def test_an_invocation_that_fails_gives_its_concurrency_back() -> None:
-    async def fails(_version: FunctionVersion, _invocation: Invocation) -> Outcome:
+    async def fails(_version: FunctionVersion, _invocation: Invocation, _slot: Slot) -> Outcome:
         raise RuntimeError
 
     invoker = DirectInvoker(fails, Limits(concurrent_executions=1))

@@ -13,13 +13,15 @@ from fakes.functions import a_plan, a_version, an_invocation
 from fakes.isolation import FakeIsolation, Script
 from fakes.logs import RecordingWriter
 from fakes.runtime import Event, FakeRuntime, echo, runtime
-from pasture.domain.errors import ServiceError
+from pasture.domain.errors import ServiceError, TooManyRequests
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Outcome, Status
 from pasture.domain.limits import Limits
+from pasture.environments.assignment import Rules
 from pasture.environments.environment import Environment
 from pasture.environments.journal import Journal
 from pasture.environments.pool import Pool
+from pasture.environments.processors import Starts
 from pasture.isolation.spec import SandboxError
 from pasture.kit.clock import SystemClock
 
@@ -28,11 +30,11 @@ F = a_version()
 
 
 class Node:
-    def __init__(self, script: Script, memory_mb: int, idle_seconds: float, limits: Limits) -> None:
+    def __init__(self, script: Script, memory_mb: int, idle_seconds: float, limits: Limits, **more: Any) -> None:
         self.isolation = FakeIsolation(script)
         self.limits = limits
         self.refuse_make: str | None = None
-        self.pool = Pool(self._make, memory_mb, idle_seconds, SystemClock())
+        self.pool = Pool(self._make, memory_mb, idle_seconds, SystemClock(), **more)
 
     async def _make(self, id_: str, version: FunctionVersion) -> Environment:
         if self.refuse_make is not None:
@@ -61,10 +63,10 @@ class Node:
 
 @asynccontextmanager
 async def node(
-    script: Script, memory_mb: int = 10_240, idle_seconds: float = 60.0, limits: Limits | None = None
+    script: Script, memory_mb: int = 10_240, idle_seconds: float = 60.0, limits: Limits | None = None, **more: Any
 ) -> AsyncIterator[Node]:
     """In the end nothing is left, and nothing is remembered of any function."""
-    made = Node(script, memory_mb, idle_seconds, limits or Limits())
+    made = Node(script, memory_mb, idle_seconds, limits or Limits(), **more)
     try:
         async with asyncio.timeout(SOON):
             yield made
@@ -370,3 +372,124 @@ async def test_its_repr_says_how_it_stands() -> None:
         await n.run()
         await n.until(lambda: "1 idle" in repr(n.pool))
         assert repr(n.pool) == "<Pool <Assignment 1 environments, 1 idle, 0 waiting, 128 of 256 MB>>"
+
+
+# Slots, tenants, and who finds no room...
+
+
+class Slot:
+    def __init__(self, environments: int = 0) -> None:
+        self.environments = environments
+        self.given_back = 0
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
+async def test_a_slot_is_given_back_with_the_answer() -> None:
+    async with node(runtime(echo)) as n:
+        slot = Slot()
+        await n.pool.run(F, an_invocation(b"1"), slot)
+        assert slot.given_back == 1
+
+
+async def test_a_caller_that_goes_leaves_the_slot_to_its_invocation() -> None:
+    gate = Gate()
+    async with node(runtime(gate)) as n:
+        slot = Slot()
+        caller = asyncio.create_task(n.pool.run(F, an_invocation(b"1"), slot))
+        await n.until(lambda: gate.inside == 1)
+        caller.cancel()
+        await asyncio.wait({caller})
+        assert slot.given_back == 0
+        gate.open.set()
+        await n.until(lambda: slot.given_back == 1)
+
+
+@pytest.mark.parametrize("fault", ["no box", "timeout", "server stops", "server has stopped"])
+async def test_whatever_happens_a_slot_is_given_back_once(fault: str) -> None:
+    async def forever(_rt: FakeRuntime, _event: Event) -> Any:
+        await asyncio.Future()
+
+    async with node(runtime(forever)) as n:
+        slot = Slot()
+        n.isolation.refuse_create = "no." if fault == "no box" else None
+        if fault == "server has stopped":
+            await n.pool.close(grace=0)
+        running = asyncio.create_task(n.pool.run(a_version(timeout=1), an_invocation(b"1"), slot))
+        if fault == "server stops":
+            await n.until(lambda: n.boxes == 1)
+            await n.pool.close(grace=0)
+        await asyncio.wait({running})
+        assert isinstance(running.exception(), ServiceError) is (fault != "timeout")
+        assert slot.given_back == 1
+
+
+async def test_who_finds_no_room_in_time_is_throttled() -> None:
+    gate = Gate()
+    async with node(runtime(gate), memory_mb=128, rules=Rules(waiting_seconds=0.1)) as n:
+        running = asyncio.create_task(n.run())
+        await n.until(lambda: gate.inside == 1)
+        slot = Slot()
+        with pytest.raises(
+            TooManyRequests, match=r"^Rate Exceeded\. This machine had no room for 128 MB in 0.1 seconds"
+        ):
+            await n.pool.run(a_version(name="g"), an_invocation(b"1"), slot)
+        assert slot.given_back == 1
+        gate.open.set()
+        assert (await running).payload == b"1"
+
+
+async def test_when_too_many_wait_the_next_is_throttled_at_once() -> None:
+    gate = Gate()
+    async with node(runtime(gate), memory_mb=128, rules=Rules(places=2)) as n:
+        running = [asyncio.create_task(n.run()) for _ in range(2)]
+        await n.until(lambda: gate.inside == 1)
+        with pytest.raises(TooManyRequests, match="Too many invocations wait"):
+            await n.run()
+        gate.open.set()
+        assert [outcome.payload for outcome in await asyncio.gather(*running)] == [b"1", b"1"]
+
+
+async def test_each_tenant_has_environments_of_its_own_and_all_are_replaced_together() -> None:
+    async with node(runtime(echo)) as n:
+        for tenant in ("blue", "green", "blue"):
+            await n.pool.run(F, an_invocation(b"1", tenant_id=tenant), Slot(5))
+            await n.until(lambda: " busy" not in repr(n.pool.environments()))
+        assert n.isolation.created == 2
+        n.pool.replaced(F.scope, F.name, F)
+        assert n.boxes == 2
+        n.pool.replaced(F.scope, F.name, a_version(generation="g2"))
+        await n.until(lambda: n.boxes == 0)
+        assert (n.pool._versions, n.pool._keys) == ({}, {})
+
+
+async def test_a_tenant_too_many_is_throttled() -> None:
+    async with node(runtime(echo)) as n:
+        await n.pool.run(F, an_invocation(b"1", tenant_id="blue"), Slot(1))
+        with pytest.raises(TooManyRequests) as caught:
+            await n.pool.run(F, an_invocation(b"1", tenant_id="green"), Slot(1))
+        assert caught.value.members == {"Reason": "ConcurrentInvocationLimitExceeded"}
+
+
+async def test_starts_that_are_held_back_go_on_when_others_have_started() -> None:
+    gate = Gate()
+    async with node(runtime(gate), starts=Starts(1, lambda: True)) as n:
+        running = [asyncio.create_task(n.run(b"%d" % i)) for i in range(30)]
+        await n.until(lambda: gate.inside == 30)
+        gate.open.set()
+        assert sorted(int(outcome.payload) for outcome in await asyncio.gather(*running)) == list(range(30))
+
+
+async def test_starts_that_take_long_do_not_hold_back_the_others_for_good() -> None:
+    async def slow(rt: FakeRuntime) -> None:
+        if rt.process.program.environment["AWS_LAMBDA_FUNCTION_NAME"] == "slow":
+            await asyncio.Future()
+
+    async with node(runtime(echo, slow), starts=Starts(1, lambda: True)) as n:
+        stuck = [asyncio.create_task(n.run(version=a_version(name="slow"))) for _ in range(12)]
+        await asyncio.sleep(0)
+        assert (await n.run(b"2")).payload == b"2"
+        for each in stuck:
+            each.cancel()
+        await asyncio.wait(stuck)

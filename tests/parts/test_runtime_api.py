@@ -86,6 +86,7 @@ async def test_a_poll_is_answered_with_the_event_and_what_there_is_to_know_of_it
             invocation_id="a1",
             trace_id="Root=1-5;Sampled=0",
             client_context='{"custom":{"name":"Zoë"}}',
+            tenant_id="blue",
         ),
         1_700_000_003_000,
     )
@@ -97,6 +98,7 @@ async def test_a_poll_is_answered_with_the_event_and_what_there_is_to_know_of_it
             "Lambda-Runtime-Deadline-Ms": "1700000003000",
             "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:000000000000:function:f",
             "Lambda-Runtime-Invocation-Id": "a1",
+            "Lambda-Runtime-Aws-Tenant-Id": "blue",
             "Lambda-Runtime-Trace-Id": "Root=1-5;Sampled=0",
             "Lambda-Runtime-Client-Context": '{"custom":{"name":"Zo\xc3\xab"}}',
         },

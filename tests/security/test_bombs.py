@@ -98,7 +98,9 @@ result = 50
     assert bomb.result(code) == 50
     assert len(descendants(server.process.pid)) >= before + 50
     server.functions.update_function_configuration(FunctionName=bomb.name, Description="another")
-    server.functions.get_waiter("function_updated_v2").wait(FunctionName=bomb.name, WaiterConfig={"Delay": 0})
+    server.functions.get_waiter("function_updated_v2").wait(
+        FunctionName=bomb.name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
     until(lambda: len(descendants(server.process.pid)) < before + 15)
 
 

@@ -42,7 +42,7 @@ def make(client: Any, name: str) -> None:
     client.create_function(
         FunctionName=name, Runtime=RUNTIME, Role=ROLE, Handler="app.handler", Code={"ZipFile": package(CODE)}
     )
-    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0})
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 5000})
 
 
 def invoked(client: Any, name: str) -> Any:

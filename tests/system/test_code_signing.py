@@ -110,6 +110,10 @@ def test_a_warning_is_in_the_servers_log_and_layers_are_judged_too(server: Serve
     warns = config(client, profile, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Warn"})
     create(client, "w", package(CODE), CodeSigningConfigArn=warns)
     until(lambda: "SignatureValidationErrors: " in server.log.read_text())
+    counted = server.client("cloudwatch").list_metrics(
+        MetricName="SignatureValidationErrors", Dimensions=[{"Name": "FunctionName", "Value": "w"}]
+    )
+    assert len(counted["Metrics"]) == 1
     layers = [
         client.publish_layer_version(LayerName=name, Content={"ZipFile": code})
         for name, code in (("good", desk.sign(package("g = 1\n"), "builds")), ("bad", package("b = 1\n")))

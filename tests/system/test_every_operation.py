@@ -14,7 +14,7 @@ from botocore.model import ServiceModel
 
 from pasture.api.served import State, entries
 from pasture.runtimes.registry import machine_architecture
-from system.answers import code_signing, functions, layers, mappings, policies, settings
+from system.answers import code_signing, functions, layers, mappings, policies, provisioned, settings
 from system.answers.steps import MINIMAL, TYPICAL, WRONG, Step
 from system.node import Server, until
 
@@ -28,6 +28,7 @@ TABLES = {
     "permissions and resource policies": [policies.POLICIES],
     "tags": [settings.TAGS],
     "concurrency": [settings.CONCURRENCY],
+    "provisioned concurrency": [provisioned.PROVISIONED],
     "event-invoke configurations": [settings.EVENT_INVOKE],
     "recursion and runtime management": [settings.RECURSION, settings.RUNTIME_MANAGEMENT],
     "function URLs": [settings.URLS],
@@ -105,6 +106,9 @@ class Caller:
                 until(lambda: self._client.get_event_source_mapping(UUID=self._known["<uuid>"])["State"] in resting)
             case "DeleteEventSourceMapping":
                 until(lambda: self._client.list_event_source_mappings()["EventSourceMappings"] == [])
+            case "PutProvisionedConcurrencyConfig":
+                of = {name: step.request[name] for name in ("FunctionName", "Qualifier")}
+                until(lambda: self._client.get_provisioned_concurrency_config(**of)["Status"] != "IN_PROGRESS")
             case "PublishVersion":
                 number = json.loads(self.body)["Version"]
                 self._wait("published_version_active", FunctionName=step.request["FunctionName"], Qualifier=number)

@@ -29,6 +29,8 @@ def nonsense(shape: Shape) -> Any:
             return True
         case "blob":
             return b"x"
+        case "timestamp":
+            return 0
         case _:
             return "nonsense"
 

@@ -23,7 +23,7 @@ class AccountOperations:
                 "CodeSizeUnzipped": limits.code_unzipped_bytes,
                 "CodeSizeZipped": limits.code_zipped_bytes,
                 "ConcurrentExecutions": limits.concurrent_executions,
-                "UnreservedConcurrentExecutions": limits.concurrent_executions - usage.reserved_concurrency,
+                "UnreservedConcurrentExecutions": limits.concurrent_executions - usage.claimed_concurrency,
             },
             "AccountUsage": {"TotalCodeSize": usage.code_bytes, "FunctionCount": usage.functions},
         }

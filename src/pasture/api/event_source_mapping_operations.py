@@ -86,6 +86,10 @@ class EventSourceMappingOperations:
     async def _check_function(self, scope: Scope, ref: FunctionRef) -> None:
         function = await self._catalog.find(scope, ref.name)
         if function is not None:
+            if function.latest.keeps_tenants_apart:
+                raise InvalidParameterValue(
+                    "Event source mappings are not supported for functions with tenancy configuration."
+                )
             if ref.is_latest or ref.qualifier in function.aliases:
                 return
             if await self._catalog.find_version(scope, ref.name, ref.qualifier or "") is not None:

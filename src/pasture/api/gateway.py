@@ -10,6 +10,7 @@ from pasture.api.wire.awsjson import aws_json_error
 from pasture.api.wire.awsquery import aws_query_error, read_form
 from pasture.api.wire.bodies import body_limit, too_large_error
 from pasture.api.wire.restjson import rest_json_error
+from pasture.api.wire.rpccbor import cbor_error, target_prefix
 from pasture.api.wire.service import Service, internal_error
 from pasture.domain.errors import ApiError, UnknownOperation
 from pasture.http.message import Request, Response
@@ -85,7 +86,7 @@ class Gateway:
         """What the request looks like, before a signature says so."""
         if _LAMBDA_PATH.match(request.target):
             return self._services.get("lambda")
-        target = request.headers.get("x-amz-target")
+        target = request.headers.get("x-amz-target") or target_prefix(request)
         if target is not None:
             return self._by_target.get(target.partition(".")[0])
         if _is_query(request):
@@ -115,7 +116,9 @@ def _is_query(request: Request) -> bool:
 def _refuse(request: Request, service: Service | None, error: ApiError, request_id: str) -> Response:
     """In the service's form, or else in the one that the caller seems to speak."""
     if service is not None:
-        return service.error(error, request_id)
+        return service.error(request, error, request_id)
+    if target_prefix(request) is not None:
+        return cbor_error(error, request_id)
     if "x-amz-target" in request.headers:
         return aws_json_error(error, request_id)
     if _is_query(request):

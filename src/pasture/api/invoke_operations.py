@@ -10,7 +10,7 @@ import msgspec
 
 from pasture.api.payload import check_json
 from pasture.api.streamed_answer import StreamedAnswer
-from pasture.domain.errors import InvalidRequestContent, NotBuiltYet, RequestTooLarge
+from pasture.domain.errors import InvalidParameterValue, InvalidRequestContent, NotBuiltYet, RequestTooLarge
 from pasture.domain.function import FunctionVersion
 from pasture.domain.identifiers import FunctionRef, locate_function
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink
@@ -28,6 +28,14 @@ Invoke = Callable[[FunctionVersion, Invocation], Awaitable[Outcome]]
 
 # The words of AWS's message round the limit down to 6 MiB; what is enforced is RAPID's number, 100 bytes more.
 _TOO_LARGE = "{size} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+_NO_TENANT = (
+    "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
+)
+# Ours, in AWS's style: theirs for this case is not known.
+_ANY_TENANT = (
+    "The invoked function is not enabled with tenancy configuration. "
+    "Remove the tenant ID from your request and try again."
+)
 # Below this, looking through a payload on the event loop is quicker than asking a thread to.
 _CHECK_ELSEWHERE_BYTES = 256 * 1024
 
@@ -65,7 +73,10 @@ class InvokeOperations:
     async def _routed(self, call: "Call", request: dict[str, Any]) -> tuple[FunctionVersion, str]:
         """Which version is meant, and the ARN as the caller addressed it."""
         reference, scope, arn = _addressed(request["FunctionName"], call.scope, request.get("Qualifier"))
-        return await self._resolve(scope, reference), arn
+        version = await self._resolve(scope, reference)
+        if version.keeps_tenants_apart is not ("TenantId" in request):
+            raise InvalidParameterValue(_NO_TENANT if version.keeps_tenants_apart else _ANY_TENANT)
+        return version, arn
 
     async def _invocation(
         self, call: "Call", request: dict[str, Any], arn: str, sink: ResponseSink | None = None
@@ -88,6 +99,7 @@ class InvokeOperations:
             tail=request.get("LogType") == "Tail",
             invocation_id=random_uuid(),
             sink=sink,
+            tenant_id=request.get("TenantId", ""),
         )
 
     def _client_context(self, header: str) -> str:

@@ -14,6 +14,7 @@ from botocore import xform_name
 
 from pasture.api.account_operations import AccountOperations
 from pasture.api.aliases_operations import AliasesOperations
+from pasture.api.autoscaling_operations import AutoscalingOperations
 from pasture.api.code_signing_operations import CodeSigningOperations
 from pasture.api.concurrency_operations import ConcurrencyOperations
 from pasture.api.event_invoke_operations import EventInvokeOperations
@@ -22,7 +23,9 @@ from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.layers_operations import LayersOperations
 from pasture.api.logs_operations import LogsOperations
+from pasture.api.metrics_operations import MetricsOperations
 from pasture.api.permissions_operations import PermissionsOperations
+from pasture.api.provisioned_operations import ProvisionedOperations
 from pasture.api.recursion_operations import RecursionOperations
 from pasture.api.runtime_management_operations import RuntimeManagementOperations
 from pasture.api.sts import AssumingRoles, CallerIdentity
@@ -42,6 +45,7 @@ SERVED: Mapping[str, tuple[type, ...]] = {
         TagsOperations,
         PermissionsOperations,
         ConcurrencyOperations,
+        ProvisionedOperations,
         CodeSigningOperations,
         EventInvokeOperations,
         RecursionOperations,
@@ -50,17 +54,22 @@ SERVED: Mapping[str, tuple[type, ...]] = {
         EventSourceMappingOperations,
     ),
     "logs": (LogsOperations,),
+    "application-autoscaling": (AutoscalingOperations,),
+    "cloudwatch": (MetricsOperations,),
     "sts": (CallerIdentity, AssumingRoles),
 }
 
 # Why what is refused is refused, by what its name has in it; the first that fits counts.
 _REFUSED: Mapping[str, Mapping[str, str]] = {
     "lambda": {
-        "ProvisionedConcurrency": "provisioned concurrency is not built yet",
         "CapacityProvider": "managed instances are not built",
         "FunctionScalingConfig": "managed instances are not built",
         "Durable": "durable executions are not built",
         "InvokeAsync": "deprecated by AWS",
+    },
+    "application-autoscaling": {
+        "Tag": "tags of scalable targets are not built",
+        "Predictive": "predictive scaling is not built",
     },
     "logs": {
         "Query": "Logs Insights is not built",
@@ -72,6 +81,13 @@ _REFUSED: Mapping[str, Mapping[str, str]] = {
         "Import": "imports are not built",
         "Anomal": "anomaly detection is not built",
         "Deliver": "log delivery is not built",
+    },
+    "cloudwatch": {
+        "Alarm": "alarms are not built",
+        "Dashboard": "dashboards are not built",
+        "AnomalyDetector": "anomaly detection is not built",
+        "InsightRule": "Contributor Insights is not built",
+        "MetricStream": "metric streams are not built",
     },
 }
 

@@ -8,6 +8,7 @@ from pasture.api.concurrency_operations import ConcurrencyOperations
 from pasture.api.event_invoke_operations import EventInvokeOperations
 from pasture.api.event_source_mapping_operations import EventSourceMappingOperations
 from pasture.api.permissions_operations import PermissionsOperations
+from pasture.api.provisioned_operations import Allocated, ProvisionedOperations, nothing_allocated
 from pasture.api.recursion_operations import RecursionOperations
 from pasture.api.runtime_management_operations import RuntimeManagementOperations
 from pasture.api.tags_operations import TagsOperations
@@ -17,12 +18,16 @@ from pasture.kit.clock import Clock
 
 
 def settings_operations(
-    catalog: Catalog, clock: Clock, new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    catalog: Catalog,
+    clock: Clock,
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    allocated: Allocated = nothing_allocated,
 ) -> list[object]:
     return [
         TagsOperations(catalog),
         PermissionsOperations(catalog),
         ConcurrencyOperations(catalog),
+        ProvisionedOperations(catalog, allocated),
         CodeSigningOperations(catalog),
         EventInvokeOperations(catalog, clock),
         RecursionOperations(catalog),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.paging import mark, unmark
-from pasture.domain.errors import ResourceConflict, ResourceNotFound, ValidationError
+from pasture.domain.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound, ValidationError
 from pasture.domain.function import Function
 from pasture.domain.function_settings import FunctionUrl, lacking
 from pasture.domain.identifiers import FunctionRef, locate_function
@@ -50,6 +50,8 @@ class UrlsOperations:
 
         def edit(function: Function) -> Function:
             _check_alias(function, ref)
+            if function.latest.keeps_tenants_apart:
+                raise InvalidParameterValue("Function URLs are not supported for functions with tenancy configuration.")
             if qualifier in function.settings.urls:
                 raise ResourceConflict(
                     f"Failed to create function url config for [functionArn = {ref.arn(call.scope)}]. "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pasture.domain.function import Function, FunctionVersion
+from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.environments.environment import Environment
@@ -23,8 +24,9 @@ from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock
 from pasture.logs import report
 from pasture.logs.levels import LogLevels
-from pasture.logs.platform import ON_DEMAND, SNAP_START
+from pasture.logs.platform import ON_DEMAND, PROVISIONED, SNAP_START
 from pasture.logs.service import LogService
+from pasture.metrics.recorder import Recorder
 from pasture.runtimes.registry import Runtimes
 from pasture.runtimes.spec import InstalledRuntime
 
@@ -56,8 +58,13 @@ class EnvironmentFactory:
     proportional_cpu: bool = True
     zygotes: bool = True
     """Whether runtimes are forked from zygotes, for functions without the tag `pasture:zygote` = `off`."""
+    recorder: Recorder | None = None
+    """Counts what environments report."""
 
-    async def make(self, id_: str, version: FunctionVersion) -> Environment:
+    async def make_provisioned(self, id_: str, version: FunctionVersion) -> Environment:
+        return await self.make(id_, version, PROVISIONED)
+
+    async def make(self, id_: str, version: FunctionVersion, initialization: str = "") -> Environment:
         """Raises RuntimeUnavailable or FileNotFoundError when what the version needs is gone."""
         runtime = self.runtimes.ready(version.runtime)
         if runtime is None:
@@ -67,7 +74,7 @@ class EnvironmentFactory:
             for digest in sorted(version.digests):
                 self.packages.hold(digest)
                 holds.callback(self.packages.release, digest)
-            plan = await self._plan(id_, version, runtime)
+            plan = await self._plan(id_, version, runtime, initialization)
             writer = self.logs.writer(version.scope, version.logging.group, plan.log_stream)
             return Environment(
                 plan,
@@ -77,8 +84,16 @@ class EnvironmentFactory:
                 self.limits,
                 runtime_version_arn=runtime.arn(version.scope.region),
                 on_gone=holds.pop_all().close,
+                on_report=self._reporting(version),
             )
         raise AssertionError  # for the type checker: the block above returns or raises
+
+    def _reporting(self, version: FunctionVersion) -> Callable[[Invocation, Outcome, float], None]:
+        def report(invocation: Invocation, outcome: Outcome, duration_ms: float) -> None:
+            if self.recorder is not None:
+                self.recorder.counter(version, invocation.function_arn).reported(duration_ms, outcome.failed)
+
+        return report
 
     async def prepare(self, version: FunctionVersion) -> None:
         """Have what environments of this version will be forked from. Nothing where there is nothing to fork from."""
@@ -86,7 +101,7 @@ class EnvironmentFactory:
         if self.zygotes and runtime is not None and runtime.zygote is not None:
             await self.isolation.prepare(runtime.zygote)
 
-    async def _plan(self, id_: str, version: FunctionVersion, runtime: InstalledRuntime) -> Plan:
+    async def _plan(self, id_: str, version: FunctionVersion, runtime: InstalledRuntime, initialization: str) -> Plan:
         opt = await self.packages.opt(version.layer_digests)
         tags = await self._tags(version)
         today = datetime.fromtimestamp(self.clock.now(), UTC)
@@ -104,7 +119,7 @@ class EnvironmentFactory:
             zygote=self.zygotes and tags.get(ZYGOTE_TAG) != "off",
             credentials=self._credentials(version),
             metadata_token=secrets.token_urlsafe(32),
-            initialization=SNAP_START if version.snap_start else ON_DEMAND,
+            initialization=initialization or (SNAP_START if version.snap_start else ON_DEMAND),
         )
 
     async def _tags(self, version: FunctionVersion) -> Mapping[str, str]:

@@ -15,14 +15,20 @@ from pasture.api.auth.authorisation import Authorizer
 from pasture.api.auth.keys import KeyRing
 from pasture.api.auth.resource_keys import ResourceKeys
 from pasture.api.auth.resource_policies import ResourcePolicies
+from pasture.api.autoscaling_operations import AutoscalingOperations
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
 from pasture.api.functions_operations import FunctionsOperations
-from pasture.api.gateway import Gateway, body_limit
+from pasture.api.gateway import Gateway, PlainHandler, body_limit
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.layers_operations import LayersOperations
 from pasture.api.logs_operations import LogsOperations
+from pasture.api.metrics_operations import MetricsOperations
+from pasture.api.metrics_page import PATH as METRICS
+from pasture.api.metrics_page import MetricsPage
 from pasture.api.settings_operations import settings_operations
+from pasture.api.status_page import PATH as STATUS
+from pasture.api.status_page import StatusPage
 from pasture.api.sts import AssumingRoles, CallerIdentity
 from pasture.api.versions_operations import VersionsOperations
 from pasture.api.wire.service import Service
@@ -30,13 +36,16 @@ from pasture.app.data_directory import DataDirectory
 from pasture.app.environment_factory import EnvironmentFactory
 from pasture.domain.function import LATEST, Function, FunctionVersion, Reason
 from pasture.domain.scope import DEFAULT_REGION, Scope
+from pasture.environments.assignment import Rules
 from pasture.environments.pool import Pool
 from pasture.environments.snapshots import Snapshots
+from pasture.functions import code_signing
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
 from pasture.functions.event_source_settling import MappingSettling
 from pasture.functions.package import Packages
+from pasture.functions.provisioned_allocation import ProvisionedAllocation
 from pasture.functions.records import VersionKey
 from pasture.functions.s3 import S3
 from pasture.functions.sources import Sources
@@ -50,9 +59,15 @@ from pasture.invoke.resolving import Resolver
 from pasture.isolation.kinds import open_kind
 from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock, SystemClock
+from pasture.kit.random_ids import random_uuid
 from pasture.logs.service import LogService
 from pasture.logs.store import LogStore
+from pasture.metrics.names import Place
+from pasture.metrics.service import Metrics
+from pasture.metrics.store import MetricStore
 from pasture.runtimes.registry import Runtimes, families
+from pasture.scaling.controller import Scaling
+from pasture.scaling.targets import Targets
 from pasture.settings import Settings
 from pasture.signing import profiles, verifying
 from pasture.signing.profiles import Profiles
@@ -78,6 +93,8 @@ class Node:
         self.snapshots: Snapshots
         self.isolation: Isolation
         self.sessions: Sessions
+        self._metrics: Metrics
+        self._provisioned: ProvisionedAllocation
         self._server: HttpServer
 
     @classmethod
@@ -116,6 +133,7 @@ class Node:
         logs = LogService(await LogStore.open(data.path / "logs.db"), self._clock)
         stack.push_async_callback(logs.close)
         await logs.open()
+        self._metrics = await self._open_metrics(data.path)
 
         runtimes = Runtimes(families(settings.runtimes_dir))
         signers = Profiles(data.path / profiles.DIRECTORY)
@@ -148,6 +166,7 @@ class Node:
             network_default=settings.network_default,
             proportional_cpu=settings.proportional_cpu,
             zygotes=settings.zygotes,
+            recorder=self._metrics.recorder,
         )
         self.snapshots = Snapshots(factory.make, settings.memory_mb // 4)
         self.pool = Pool(
@@ -157,6 +176,13 @@ class Node:
             self._clock,
             freeze_seconds=settings.freeze_seconds,
             age_seconds=settings.age_seconds,
+            make_provisioned=factory.make_provisioned,
+            rules=Rules(
+                places=settings.queue_invocations,
+                waiting_seconds=settings.queue_seconds,
+                scaling_burst=settings.limits.scaling_burst,
+                scaling_seconds=settings.limits.scaling_seconds,
+            ),
         )
         stack.push_async_callback(self.snapshots.close)
         stack.push_async_callback(self.pool.close, 0.0)
@@ -166,6 +192,9 @@ class Node:
         activation = Activation(catalog, packages, runtimes, prepared=_prepared(factory, self.snapshots))
         await activation.open()
         stack.push_async_callback(activation.close)
+        self._provisioned = ProvisionedAllocation(catalog, self.pool.provisioned)
+        await self._provisioned.open()
+        stack.push_async_callback(self._provisioned.close)
         settling = MappingSettling(catalog.event_source_mappings)
         await settling.open()
         stack.push_async_callback(settling.close)
@@ -182,6 +211,12 @@ class Node:
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{port}"
         data.announce(self.url, auth=settings.auth, region=DEFAULT_REGION)
+
+    async def _open_metrics(self, data: Path) -> Metrics:
+        metrics = Metrics(await MetricStore.open(data / "metrics.db"), self._clock)
+        self._stack.push_async_callback(metrics.close)
+        await metrics.open()
+        return metrics
 
     async def _gateway(
         self,
@@ -200,8 +235,11 @@ class Node:
         keys_of = ResourceKeys(catalog.event_source_mappings.find)
         authorizer = Authorizer(self._clock, policies, keys_of=keys_of, open_door=not settings.auth)
         authorise = authorizer.authorise
-        invoker = DirectInvoker(self.pool.run, settings.limits, catalog.reservations.of)
-        resolver = Resolver(catalog.find, catalog.versions.find)
+        invoker = DirectInvoker(
+            self.pool.run, settings.limits, catalog.reservations.of, counter=self._metrics.recorder.counter
+        )
+        catalog.code_signing.on_warned = self._signature_failed
+        resolver = Resolver(catalog.find, catalog.versions.find, instead=self._provisioned.instead)
         assuming = AssumingRoles(roles, self.sessions, authorizer if settings.auth else None)
         services = {
             "lambda": Service(
@@ -213,18 +251,40 @@ class Node:
                     AliasesOperations(catalog, settings.limits),
                     LayersOperations(catalog.layers, downloads.link, sources),
                     AccountOperations(catalog, settings.limits),
-                    *settings_operations(catalog, self._clock),
+                    *settings_operations(catalog, self._clock, allocated=self._provisioned.allocation),
                 ],
                 authorise,
             ),
             "logs": Service("logs", [LogsOperations(logs)], authorise),
+            "application-autoscaling": Service(
+                "application-autoscaling", [await self._scaling(documents, catalog)], authorise
+            ),
+            "monitoring": Service("cloudwatch", [MetricsOperations(self._metrics, self._clock)], authorise),
             "sts": Service("sts", [CallerIdentity(), assuming], authorise),
         }
-        return Gateway(
-            services,
-            self._authenticator(data, roles),
-            {DOWNLOADS: downloads, "/_pasture/health": _health},
+        authenticator = self._authenticator(data, roles)
+        is_open = settings.metrics_open or not settings.auth
+        page = MetricsPage(self._metrics, authenticator, authorise, is_open=is_open)
+        status = StatusPage(
+            self.pool.assignment, invoker.admission, lambda: self.isolation.stock, authenticator, authorise
         )
+        pages: dict[str, PlainHandler] = {
+            DOWNLOADS: downloads,
+            "/_pasture/health": _health,
+            METRICS: page,
+            STATUS: status,
+        }
+        return Gateway(services, authenticator, pages)
+
+    async def _scaling(self, documents: Documents, catalog: Catalog) -> AutoscalingOperations:
+        targets = Targets(documents)
+        targets.open()
+        self._stack.callback(targets.close)
+        put, utilisation = catalog.provisioned.put, self._provisioned.utilisation
+        scaling = Scaling(targets, self._clock, catalog.find, put, utilisation, random_uuid)
+        scaling.open()
+        self._stack.push_async_callback(scaling.close)
+        return AutoscalingOperations(targets, self._clock, random_uuid, catalog.provisioned.is_target)
 
     def _authenticator(self, data: Path, roles: Roles) -> Authenticates:
         if not self._settings.auth:
@@ -234,6 +294,12 @@ class Node:
             key = ring.create(description="first")
             _log.info("made the first access key, %s; `pasture env` shows how to use it", key.id)
         return Authenticator(ring, self._clock, self.sessions, roles)
+
+    def _signature_failed(self, scope: Scope, subject: str) -> None:
+        """`subject` is the name of a function, or its ARN."""
+        name = subject.split(":")[6] if subject.startswith("arn:") else subject
+        place = Place(scope.account, scope.region, name)
+        self._metrics.recorder.observe(code_signing.METRIC, place, 1)
 
     def _function_changed(self, scope: Scope, name: str, function: Function | None) -> None:
         self.pool.replaced(scope, name, function.active if function else None, LATEST if function else None)

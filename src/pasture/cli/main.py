@@ -15,6 +15,7 @@ from pasture.cli.roles import roles
 from pasture.cli.runtimes import runtimes
 from pasture.cli.serve import serve
 from pasture.cli.signer import signer
+from pasture.cli.status import status
 
 
 class Program(click.Group):
@@ -47,7 +48,7 @@ def main() -> None:
     """
 
 
-for command in (serve, env, functions, invoke, logs, runtimes, keys, roles, signer):
+for command in (serve, env, functions, invoke, logs, status, runtimes, keys, roles, signer):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -92,6 +92,11 @@ class PolicyLengthExceeded(ApiError):
     status = 400
 
 
+class ProvisionedConcurrencyConfigNotFound(ApiError):
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+    status = 404
+
+
 class CodeSigningConfigNotFound(ApiError):
     code = "CodeSigningConfigNotFoundException"
     status = 404

@@ -136,6 +136,11 @@ class FunctionVersion:
         return frozenset((self.code.sha256, *self.layer_digests, *([opt] if opt else ())))
 
     @property
+    def keeps_tenants_apart(self) -> bool:
+        """Whether each of its environments serves one tenant only, whom every invocation names."""
+        return "TenancyConfig" in self.more
+
+    @property
     def environment_key(self) -> str:
         """Names the set of environments that may serve this version."""
         return f"{self.scope.account}/{self.scope.region}/{self.name}/{self.version}/{self.generation}"

@@ -41,6 +41,13 @@ class FunctionUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisionedConcurrency:
+    executions: int
+    modified: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """By qualifier; the function as a whole is `""` for policies and URLs, and `$LATEST` for the rest."""
 
@@ -50,6 +57,11 @@ class Settings:
     runtime_management: Mapping[str, RuntimeManagement] = field(default_factory=dict)
     urls: Mapping[str, FunctionUrl] = field(default_factory=dict)
     recursive_loop: str = "Terminate"
+    provisioned: Mapping[str, ProvisionedConcurrency] = field(default_factory=dict)
+
+    @property
+    def provisioned_in_all(self) -> int:
+        return sum(config.executions for config in self.provisioned.values())
 
     def without(self, qualifier: str) -> "Settings":
         """After that version or alias is gone: another of its name begins with nothing."""
@@ -59,6 +71,7 @@ class Settings:
             runtime_management=lacking(self.runtime_management, qualifier),
             urls=lacking(self.urls, qualifier),
             recursive_loop=self.recursive_loop,
+            provisioned=lacking(self.provisioned, qualifier),
         )
 
 

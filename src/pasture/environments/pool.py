@@ -11,14 +11,29 @@ import math
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from pasture.domain.errors import ServiceError
+from pasture.domain.errors import ApiError, ServiceError, TooManyRequests
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.scope import Scope
-from pasture.environments.assignment import Assignment, Linger, Refuse, Serve, Start, Step, Stop, Want
+from pasture.environments.assignment import (
+    Assignment,
+    Linger,
+    Refuse,
+    Rules,
+    Serve,
+    Start,
+    Step,
+    Stop,
+    Throttle,
+    Want,
+)
 from pasture.environments.environment import Environment, EnvironmentGone
 from pasture.environments.freezer import Freezer
+from pasture.environments.keep_alive import KeepAlive
+from pasture.environments.processors import LOOK_SECONDS, Pressure, Starts, processors
+from pasture.environments.provisioned import InitFailed, ProvisionedEnvironments
 from pasture.kit.clock import Clock
 from pasture.kit.errands import Notice
 from pasture.kit.tasks import Tasks
@@ -34,11 +49,39 @@ MakeEnvironment = Callable[[str, FunctionVersion], Awaitable[Environment]]
 """Environment id and version → an environment that is yet to be started. May raise; its words reach the caller."""
 
 
+class Slot(Protocol):
+    """What an invocation was admitted with; `invoke.admission` has the real one."""
+
+    @property
+    def environments(self) -> int:
+        """So many environments for tenants its function may have."""
+        ...
+
+    def give_back(self) -> None:
+        """When it has its outcome, or can have none, whether or not its caller still waits."""
+        ...
+
+
+class FreeSlot:
+    """Of what needs no admission."""
+
+    environments = 0
+
+    def give_back(self) -> None:
+        pass
+
+
+_FREE = FreeSlot()
+_RULES = Rules()
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     version: FunctionVersion
     invocation: Invocation
     answer: Notice[Outcome]
+    slot: Slot
+    want: Want
 
 
 class Pool:
@@ -51,16 +94,23 @@ class Pool:
         *,
         freeze_seconds: float = 0.1,
         age_seconds: float = math.inf,
+        rules: Rules = _RULES,
+        starts: Starts | None = None,
+        make_provisioned: MakeEnvironment | None = None,
     ) -> None:
         """An environment is frozen when it has rested `freeze_seconds`, stopped when it has been idle `idle_seconds`,
-        and not used again once it is `age_seconds` old.
+        or less where experience says so, and not used again once it is `age_seconds` old.
         """
         self._make = make
-        self._idle_seconds = idle_seconds
+        self._keep_alive = KeepAlive(idle_seconds)
         self._age_seconds = age_seconds
         self._clock = clock
-        self._assignment = Assignment(memory_mb, lambda: uuid.uuid4().hex[:16])
+        self._assignment = Assignment(memory_mb, lambda: uuid.uuid4().hex[:16], rules, self._keep_alive.seconds)
+        self._starts = starts or Starts(processors(), Pressure())
+        self._assignment.starts_at_once = self._starts.at_once
         self._environments: dict[str, Environment] = {}
+        self._make_provisioned = make_provisioned or make
+        self.provisioned = ProvisionedEnvironments(self._assignment, self._environments, self._take, self._remember)
         self._versions: dict[str, FunctionVersion] = {}
         self._keys: dict[tuple[Scope, str], set[str]] = {}
         self._pending: dict[str, _Pending] = {}
@@ -68,6 +118,8 @@ class Pool:
         self._tasks = Tasks("environments")
         self._freezer = Freezer(freeze_seconds, self._start_freezing)
         self._expiry: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         self._closing = False
         self._all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Comes to its end when the pool closes and nobody waits for an answer any more."""
@@ -75,20 +127,29 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {self._assignment!r}>"
 
-    async def run(self, version: FunctionVersion, invocation: Invocation) -> Outcome:
+    async def run(self, version: FunctionVersion, invocation: Invocation, slot: Slot = _FREE) -> Outcome:
         """Run it in an environment of the version, warm or cold. Raises ServiceError when there can be none."""
         if self._closing:
+            slot.give_back()
             raise ServiceError("The server is shutting down.")
-        key = version.environment_key
+        key, most = version.environment_key, 0
+        if tenant := invocation.tenant_id:
+            key, most = f"{key}/{tenant}", slot.environments
+        function = f"{version.scope.account}/{version.scope.region}/{version.name}"
         answer: Notice[Outcome] = Notice(loop=asyncio.get_running_loop())
-        want = Want(str(next(self._ids)), key, version.memory_mb)
-        self._pending[want.id] = _Pending(version, invocation, answer)
+        want = Want(str(next(self._ids)), key, version.memory_mb, function, most)
+        self._pending[want.id] = _Pending(version, invocation, answer, slot, want)
+        self._remember(key, version)
+        now = self._clock.monotonic()
+        self._keep_alive.called(key, now)
+        self._take(self._assignment.arrives(want, now))
+        # The invocation runs to its end whether or not the caller still waits.
+        return await answer
+
+    def _remember(self, key: str, version: FunctionVersion) -> None:
         if key not in self._versions:
             self._keys.setdefault((version.scope, version.name), set()).add(key)
         self._versions[key] = version
-        self._take(self._assignment.arrives(want))
-        # The invocation runs to its end whether or not the caller still waits.
-        return await answer
 
     def replaced(self, scope: Scope, name: str, current: FunctionVersion | None, version: str | None = None) -> None:
         """That version of the function is now `current`, or is gone: environments of before stop as they come free.
@@ -97,9 +158,14 @@ class Pool:
         """
         keep = current.environment_key if current else None
         which = current.version if current else version
-        keys = [key for key in self._keys.get((scope, name), ()) if key != keep]
+        keys = [key for key in self._keys.get((scope, name), ()) if self._versions[key].environment_key != keep]
         for key in [key for key in keys if which is None or self._versions[key].version == which]:
             self._take(self._assignment.retires(key))
+
+    @property
+    def assignment(self) -> Assignment:
+        """For who looks: it is the pool that changes it."""
+        return self._assignment
 
     def environments(self) -> list[Environment]:
         return list(self._environments.values())
@@ -107,8 +173,10 @@ class Pool:
     async def close(self, grace: float) -> None:
         """Take no more; let what runs finish within `grace` seconds; then stop every environment."""
         self._closing = True
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self.provisioned.close()
+        for timer in (self._expiry, self._patience, self._look):
+            if timer is not None:
+                timer.cancel()
         self._freezer.close()
         if self._pending:
             await asyncio.wait({self._all_answered}, timeout=grace)
@@ -122,6 +190,7 @@ class Pool:
         """Tell every caller that still waits that the server goes."""
         pending, self._pending = self._pending, {}
         for each in pending.values():
+            each.slot.give_back()
             each.answer.fail(ServiceError("The server is shutting down."))
         self._was_answered()
 
@@ -140,9 +209,12 @@ class Pool:
                     self._tasks.start(self._stop(environment), f"stopping {environment}")
                 case Refuse(invocation, why):
                     self._refuse(invocation, why)
+                case Throttle(invocation, why):
+                    self._fail(invocation, _throttled(why))
                 case Linger(key):
                     asyncio.get_running_loop().call_later(_A_MOMENT, self._be_impatient, key)
         self._watch_idle()
+        self._watch_waiting()
         # At last, as they go as far as they can at once, and may bring further steps.
         for serve in serves:
             self._begin_serving(serve.environment, serve.invocation)
@@ -157,10 +229,14 @@ class Pool:
             self._take(self._assignment.impatient(key))
 
     async def _start(self, id_: str, version: FunctionVersion) -> None:
+        make = self._make_provisioned if self._assignment.is_provisioned(id_) else self._make
         try:
-            environment = await self._make(id_, version)
+            environment = await make(id_, version)
             self._environments[id_] = environment
+            await self.provisioned.prepare(environment)
             await environment.start()
+        except InitFailed as error:
+            self._take(self._assignment.breaks(id_, str(error)))
         except EnvironmentGone as error:
             _log.warning("%s; another is started", error)
             self._take(self._assignment.breaks(id_, "gone"))
@@ -177,6 +253,7 @@ class Pool:
             return
         self._freezer.rests(environment)
         self._take(self._assignment.becomes_ready(environment.id, self._clock.monotonic()))
+        self.provisioned.has_changed(environment.id, environment.version.environment_key)
 
     def _is_old(self, environment: Environment) -> bool:
         """Every environment serves once, however long its start took."""
@@ -187,7 +264,8 @@ class Pool:
 
     async def _serve(self, id_: str, pending: _Pending, want: str) -> None:
         def answer(outcome: Outcome) -> None:
-            self._pending.pop(want, None)
+            if self._pending.pop(want, None) is not None:
+                pending.slot.give_back()
             self._assignment.answers(id_)
             pending.answer.tell(outcome)
             self._was_answered()
@@ -213,8 +291,7 @@ class Pool:
     def _let_another_serve(self, id_: str, pending: _Pending, want: str, why: str) -> None:
         self._take(self._assignment.breaks(id_, why))
         if want in self._pending:
-            version = pending.version
-            self._take(self._assignment.arrives(Want(want, version.environment_key, version.memory_mb)))
+            self._take(self._assignment.arrives(pending.want, self._clock.monotonic()))
 
     async def _stop(self, id_: str) -> None:
         environment = self._environments.get(id_)
@@ -225,6 +302,7 @@ class Pool:
             del self._environments[id_]
         self._take(self._assignment.is_gone(id_))
         self._forget(key)
+        self.provisioned.has_changed(id_, key)
 
     async def _give_back(self, environment: Environment) -> None:
         try:
@@ -241,11 +319,15 @@ class Pool:
             del self._keys[function]
 
     def _refuse(self, want: str, why: str) -> None:
+        self._fail(want, ServiceError(f"An execution environment could not be provided: {why}"))
+
+    def _fail(self, want: str, error: ApiError) -> None:
         pending = self._pending.pop(want, None)
         if pending is None:
             return
-        self._forget(pending.version.environment_key)
-        pending.answer.fail(ServiceError(f"An execution environment could not be provided: {why}"))
+        self._forget(pending.want.key)
+        pending.slot.give_back()
+        pending.answer.fail(error)
         self._was_answered()
 
     def _was_answered(self) -> None:
@@ -258,11 +340,40 @@ class Pool:
         """One timer, for the environment that has been idle longest; when it fires it is looked for again."""
         if self._expiry is not None or self._closing:
             return
-        expiry = self._assignment.next_expiry(self._idle_seconds)
+        expiry = self._assignment.next_expiry()
         if expiry is not None:
             delay = max(0.0, expiry - self._clock.monotonic())
             self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
         self._expiry = None
-        self._take(self._assignment.expires(self._clock.monotonic(), self._idle_seconds))
+        self._take(self._assignment.expires(self._clock.monotonic()))
+
+    # Waiting...
+
+    def _watch_waiting(self) -> None:
+        """One timer for who has waited longest, and one while starts are held back."""
+        if self._closing or not self._assignment.waiting:
+            return
+        loop = asyncio.get_running_loop()
+        deadline = self._assignment.next_deadline
+        if self._patience is None and deadline is not None:
+            self._patience = loop.call_later(max(0.0, deadline - self._clock.monotonic()), self._lose_patience)
+        if self._look is None and self._assignment.is_held_back:
+            self._look = loop.call_later(LOOK_SECONDS, self._look_at_processors)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._take(self._assignment.overdue(self._clock.monotonic()))
+
+    def _look_at_processors(self) -> None:
+        self._look = None
+        held_back = self._assignment.is_held_back
+        self._assignment.starts_at_once = self._starts.grow() if held_back else self._starts.rest()
+        self._take(self._assignment.resumes())
+
+
+def _throttled(why: str) -> TooManyRequests:
+    message = f"Rate Exceeded. {why[0].upper()}{why[1:]}." if why else "Rate Exceeded."
+    members = {"Reason": "ConcurrentInvocationLimitExceeded"}
+    return TooManyRequests(message, members=members, headers={"Retry-After": "1"})

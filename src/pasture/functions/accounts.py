@@ -56,5 +56,7 @@ class Accounts:
 def _share(value: Function | FunctionVersion | LayerVersion) -> Share:
     """AWS counts the package of every version of functions and layers, also where they share it (reference 13)."""
     if isinstance(value, Function):
-        return Share(value.latest.code.size, value.reserved_concurrency or 0, functions=1)
+        reserved = value.reserved_concurrency
+        claimed = value.settings.provisioned_in_all if reserved is None else reserved
+        return Share(value.latest.code.size, claimed, functions=1)
     return Share(value.code.size)

@@ -12,6 +12,7 @@ from pasture.domain.errors import InvalidParameterValue, ResourceConflict, Resou
 from pasture.domain.function import LATEST, Alias, Function, FunctionVersion
 from pasture.domain.scope import Scope
 from pasture.functions.ledger import Ledger, not_found
+from pasture.functions.provisioned import check_alias
 from pasture.functions.records import FunctionKey
 from pasture.functions.versions import Versions, stale_revision
 from pasture.store.documents import RevisionConflict
@@ -70,6 +71,7 @@ class Aliases:
                 stored = await self._ledger.must_read(key)
                 alias = dataclasses.replace(edit(stored.value), revision_id=self._ledger.tools.new_id())
                 check_weights(alias)
+                check_alias(stored.value, alias)
                 await self._check_targets(stored.value, alias)
                 aliases = {**stored.value.aliases, alias.name: alias}
                 try:

@@ -21,6 +21,7 @@ from pasture.functions.layers import Layers
 from pasture.functions.ledger import Ledger, Refer, Tools, not_found
 from pasture.functions.package import Package, Packages
 from pasture.functions.permissions import Permissions
+from pasture.functions.provisioned import Provisioned
 from pasture.functions.records import ACTIVATIONS, FunctionKey, VersionKey, functions_prefix, key_of, settling_of
 from pasture.functions.settings import Reservations
 from pasture.functions.usage import Usage
@@ -52,6 +53,7 @@ class Catalog:
         self.layers = Layers(self._ledger, self.code_signing)
         self.permissions = Permissions(self._ledger)
         self.reservations = Reservations(self._ledger, self.change)
+        self.provisioned = Provisioned(self._ledger, self.change)
         self.event_source_mappings = EventSourceMappings(documents, self._ledger.tools)
 
     def __repr__(self) -> str:

@@ -40,6 +40,8 @@ class CodeSigning:
         self._inspect = inspect
         self._edit = edit
         self.configs = CodeSigningConfigs(ledger)
+        self.on_warned: Callable[[Scope, str], None] = lambda _scope, _subject: None
+        """Told of code or a layer that fails its check and is deployed all the same."""
 
     async def attach(self, scope: Scope, name: str, arn: str) -> None:
         """Empty takes away what there is. Raises CodeSigningConfigNotFound, or ResourceNotFound."""
@@ -68,7 +70,7 @@ class CodeSigning:
         known, found = await self.inspected(code, package)
         if arn:
             config = await self.configs.of_function(scope, arn)
-            self._judge(found, config, subject, f"package {code.sha256}")
+            self._judge(scope, found, config, subject, f"package {code.sha256}")
         return known
 
     async def admitted_layers(
@@ -81,11 +83,11 @@ class CodeSigning:
         admitted = []
         for layer in layers:
             code, found = await self.inspected(layer.code)
-            self._judge(found, config, subject, f"layer {layer.arn}")
+            self._judge(scope, found, config, subject, f"layer {layer.arn}")
             admitted.append(dataclasses.replace(layer, code=code))
         return tuple(admitted)
 
-    def _judge(self, found: Inspection, config: CodeSigningConfig, subject: str, what: str) -> None:
+    def _judge(self, scope: Scope, found: Inspection, config: CodeSigningConfig, subject: str, what: str) -> None:
         finding = judge(found, config, self._ledger.tools.clock.now())
         if finding is None:
             return
@@ -98,6 +100,7 @@ class CodeSigning:
             raise InvalidCodeSignature(_WORDS[finding].format(subject))
         if blocks:
             raise CodeVerificationFailed(_WORDS[finding].format(subject))
+        self.on_warned(scope, subject)
 
 
 # The mismatch is recorded from AWS, the others are in its style.

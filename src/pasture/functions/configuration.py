@@ -12,8 +12,8 @@ from pasture.runtimes.identifiers import runtime_version_arn
 
 Members = Mapping[str, Any]
 
-KEPT = ("VpcConfig", "DeadLetterConfig", "FileSystemConfigs", "SnapStart", "SourceKMSKeyArn")
-"""Members that are kept and shown and that nothing acts on yet."""
+KEPT = ("VpcConfig", "DeadLetterConfig", "FileSystemConfigs", "SnapStart", "SourceKMSKeyArn", "TenancyConfig")
+"""Members that are kept and shown as they were sent."""
 
 _NO_CODE = Code("", 0)
 _DEFAULT_LEVEL = "INFO"
@@ -189,7 +189,7 @@ def _shown_if_set(version: FunctionVersion) -> dict[str, Any]:
     if vpc := version.more.get("VpcConfig"):
         empty = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False}
         members["VpcConfig"] = {**empty, **vpc}
-    for member in ("DeadLetterConfig", "FileSystemConfigs"):
+    for member in ("DeadLetterConfig", "FileSystemConfigs", "TenancyConfig"):
         if member in version.more:
             members[member] = version.more[member]
     return members

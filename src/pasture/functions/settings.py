@@ -8,6 +8,7 @@ from pasture.domain.errors import InvalidParameterValue
 from pasture.domain.function import Function
 from pasture.domain.scope import Scope
 from pasture.functions.ledger import Ledger
+from pasture.functions.provisioned import check_reservation
 from pasture.functions.records import FunctionKey
 
 Change = Callable[[Scope, str, Callable[[Function], Function]], Awaitable[Function]]
@@ -29,9 +30,9 @@ class Reservations:
         key = FunctionKey(scope, name)
         # One at a time in an account: each is judged by what the others have.
         async with self._ledger.writing.alone(f"concurrency/{scope.account}/{scope.region}"):
-            await self._ledger.must_read(key)
+            check_reservation((await self._ledger.must_read(key)).value, executions)
             usage = await self._ledger.accounts.usage(scope)
-            others = usage.reserved_concurrency - usage.share_of(key.function).reserved_concurrency
+            others = usage.claimed_concurrency - usage.share_of(key.function).claimed_concurrency
             self._check(others, executions or 0)
             await self._change(scope, name, lambda f: dataclasses.replace(f, reserved_concurrency=executions))
 
@@ -46,7 +47,13 @@ class Reservations:
             )
 
     async def of(self, scope: Scope, name: str) -> tuple[int | None, int]:
-        """What is reserved for this function, and for all of its account; from memory once it has been counted."""
+        """What is reserved for this function, and for others or all of its account; from memory once it is counted.
+
+        What is provisioned without a reservation counts as reserved for the others to leave alone.
+        """
         function = await self._ledger.functions.find(FunctionKey(scope, name).function)
         usage = await self._ledger.accounts.usage(scope)
-        return function.reserved_concurrency if function is not None else None, usage.reserved_concurrency
+        if function is None:
+            return None, usage.claimed_concurrency
+        own = 0 if function.reserved_concurrency is not None else function.settings.provisioned_in_all
+        return function.reserved_concurrency, usage.claimed_concurrency - own

@@ -12,7 +12,8 @@ class Share(NamedTuple):
     """The part of one function, one published version or one layer version."""
 
     code_bytes: int
-    reserved_concurrency: int = 0
+    claimed_concurrency: int = 0
+    """Reserved for it, or without a reservation provisioned."""
     functions: int = 0
 
 
@@ -22,7 +23,7 @@ _NOTHING = Share(0)
 @dataclass(slots=True)
 class Usage:
     code_bytes: int = 0
-    reserved_concurrency: int = 0
+    claimed_concurrency: int = 0
     functions: int = 0
     counted: bool = False
     _shares: dict[str, Share] = field(default_factory=dict)
@@ -52,5 +53,5 @@ class Usage:
 
     def _add(self, new: Share, old: Share) -> None:
         self.code_bytes += new.code_bytes - old.code_bytes
-        self.reserved_concurrency += new.reserved_concurrency - old.reserved_concurrency
+        self.claimed_concurrency += new.claimed_concurrency - old.claimed_concurrency
         self.functions += new.functions - old.functions

@@ -31,7 +31,7 @@ RESERVED_VARIABLES = frozenset((
 
 # Members that change what a function is: taking them and not acting on them would be a lie.
 _NOT_BUILT = (
-    "CapacityProviderConfig", "TenancyConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig", "PublishTo",
+    "CapacityProviderConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig", "PublishTo",
 )  # fmt: skip
 # Of AWS's runtimes; here, as yet, Python's can be initialised ahead.
 _WITH_SNAP_START = frozenset(
@@ -102,6 +102,8 @@ def check_snap_start(version: FunctionVersion) -> None:
         )
     if version.more.get("FileSystemConfigs"):
         raise InvalidParameterValue("SnapStart is not supported for functions with a file system.")
+    if version.keeps_tenants_apart:
+        raise InvalidParameterValue("SnapStart is not supported for functions with tenancy configuration.")
 
 
 def check_layer_content(content: Request) -> None:

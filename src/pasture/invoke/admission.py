@@ -1,18 +1,159 @@
 """May it run now? What is reserved for a function is its own and its limit; the others share what is left. Pure.
 
-Source: "Understanding Lambda function scaling" and "Configuring reserved concurrency" in the developer guide.
+Each may begin ten times a second for every execution at once that it may have. Time is an argument.
+
+Whatever happens it is true that
+
+- of an account no more run at once than its limit, and of a function no more than is reserved for it;
+- functions without a reservation leave the others what is reserved for these;
+- an invocation that is refused has taken nothing, and one that is admitted has one `Slot` until it gives it back.
+
+Source: "Understanding Lambda function scaling", "Configuring reserved concurrency" and "Lambda quotas" in the
+developer guide.
 """
 
-RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pasture.domain.limits import Limits
+from pasture.kit.bucket import Bucket
+
 ACCOUNT = "ConcurrentInvocationLimitExceeded"
+ACCOUNT_RATE = "FunctionInvocationRateLimitExceeded"
+RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
+RESERVED_RATE = "ReservedFunctionInvocationRateLimitExceeded"
+
+# Functions that rest and are remembered for their rate: beyond so many they are looked through.
+_RESTING = 1_000
+
+Place = tuple[str, str]
+"""Account and region: text is quicker to look up than a Scope."""
 
 
-def refusal(*, running: int, reserved: int | None, unreserved_running: int, unreserved: int) -> str | None:
-    """AWS's reason why one more may not run, None when it may.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    reason: str
+    """AWS's."""
+    retry_seconds: int
 
-    `running` counts this function's; `unreserved_running` those of all functions without a reservation, and
-    `unreserved` is what the account has left for those.
-    """
-    if reserved is not None:
-        return RESERVED if running >= reserved else None
-    return ACCOUNT if unreserved_running >= unreserved else None
+
+@dataclass(slots=True)
+class _Function:
+    running: int = 0
+    is_reserved: bool = False
+    """As it was when it was admitted last: so are those that run counted, too."""
+    rate: Bucket | None = None
+
+
+@dataclass(slots=True)
+class _Account:
+    rate: Bucket
+    """Of the functions without a reservation together."""
+    running: int = 0
+    unreserved: int = 0
+    """Of those that run: of functions without a reservation."""
+    functions: dict[str, _Function] = field(default_factory=dict)
+    look_through_at: int = _RESTING
+
+
+class Slot:
+    """What an invocation has while it runs, whether or not its caller still waits."""
+
+    __slots__ = ("_account", "_function", "_name", "environments", "on_back")
+
+    def __init__(self, account: _Account, function: _Function, name: str, environments: int) -> None:
+        self._account: _Account | None = account
+        self._function = function
+        self._name = name
+        self.environments = environments
+        """So many tenants' environments the function may have at once."""
+        self.on_back: Callable[[], None] | None = None
+        """Called when it is given back."""
+
+    def give_back(self) -> None:
+        """Once; again is nothing."""
+        account, self._account = self._account, None
+        if account is None:
+            return
+        if self.on_back is not None:
+            self.on_back()
+        function = self._function
+        function.running -= 1
+        account.running -= 1
+        if not function.is_reserved:
+            account.unreserved -= 1
+            if not function.running:
+                del account.functions[self._name]
+
+
+class Admission:
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.concurrent_executions
+        self._per_second = limits.requests_per_concurrency
+        self._tenants = limits.tenant_environments_per_concurrency
+        self._accounts: dict[Place, _Account] = {}
+
+    def __repr__(self) -> str:
+        return f"<Admission of {sum(account.running for account in self._accounts.values())} that run>"
+
+    def admit(self, place: Place, name: str, reserved: int | None, of_all: int, now: float) -> Slot | Refusal:
+        """`reserved` is for this function, None without a reservation; `of_all`, for every function of the account."""
+        account = self._accounts.get(place)
+        if account is None:
+            account = self._accounts[place] = _Account(Bucket(max(self._rate(self._most), 1.0), now))
+        function = account.functions.get(name) or _Function()
+        if function.running and function.is_reserved is not (reserved is not None):
+            # It has got its reservation, or lost it, while some of it ran.
+            account.unreserved += function.running if reserved is None else -function.running
+        function.is_reserved = reserved is not None
+        refusal = self._refusal(account, function, reserved, self._most - of_all, now)
+        if refusal is not None:
+            return refusal
+        self._remember(account, function, name, now)
+        function.running += 1
+        account.running += 1
+        if reserved is None:
+            account.unreserved += 1
+        return Slot(account, function, name, int((self._most if reserved is None else reserved) * self._tenants))
+
+    def running(self, place: Place) -> dict[str, int]:
+        """What people are shown: how many run, by function."""
+        account = self._accounts.get(place)
+        functions = account.functions if account is not None else {}
+        return {name: function.running for name, function in functions.items() if function.running}
+
+    def _refusal(
+        self, account: _Account, function: _Function, reserved: int | None, unreserved: int, now: float
+    ) -> Refusal | None:
+        if reserved is not None:
+            if function.running >= reserved:
+                return Refusal(RESERVED, 1)
+            if account.running >= self._most:
+                return Refusal(ACCOUNT, 1)
+            if function.rate is None:
+                function.rate = Bucket(max(self._rate(reserved), 1.0), now)
+            return self._too_often(function.rate, self._rate(reserved), now, RESERVED_RATE)
+        if account.unreserved >= unreserved or account.running >= self._most:
+            return Refusal(ACCOUNT, 1)
+        return self._too_often(account.rate, self._rate(unreserved), now, ACCOUNT_RATE)
+
+    def _too_often(self, bucket: Bucket, rate: float, now: float, reason: str) -> Refusal | None:
+        """A second's worth may come at once."""
+        if bucket.take(max(rate, 1.0), rate, now):
+            return None
+        return Refusal(reason, max(1, min(60, math.ceil(bucket.seconds(rate)))))
+
+    def _rate(self, concurrency: int) -> float:
+        return float(concurrency * self._per_second)
+
+    def _remember(self, account: _Account, function: _Function, name: str, now: float) -> None:
+        """A function that rests is remembered while it may not begin as often as it likes; with a reservation only."""
+        if name in account.functions:
+            return
+        account.functions[name] = function
+        if len(account.functions) > account.look_through_at:
+            for known, its in list(account.functions.items()):
+                if not its.running and its is not function and (its.rate is None or its.rate.age(now) > 1.0):
+                    del account.functions[known]
+            account.look_through_at = 2 * len(account.functions) + _RESTING

@@ -16,10 +16,18 @@ FindVersion = Callable[[Scope, str, str], Awaitable[FunctionVersion | None]]
 class Resolver:
     """Both finders answer from memory what has been asked for before, without giving up control."""
 
-    def __init__(self, find: Find, find_version: FindVersion, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        find: Find,
+        find_version: FindVersion,
+        draw: Callable[[], float] = random.random,
+        instead: Callable[[Scope, str, str, str], str] = lambda _scope, _name, _qualifier, version: version,
+    ) -> None:
+        """`instead`: the version that runs while the one an alias has been pointed at is being provisioned."""
         self._find = find
         self._find_version = find_version
         self._draw = draw
+        self._instead = instead
 
     async def __call__(self, scope: Scope, reference: FunctionRef) -> FunctionVersion:
         """Raises ResourceNotFound, or ResourceConflict when it cannot be invoked in its state."""
@@ -27,6 +35,8 @@ class Resolver:
         if function is None:
             raise ResourceNotFound(f"Function not found: {scope.function_arn(reference.name, reference.qualifier)}")
         number = route(function, reference.qualifier, self._draw())
+        if reference.qualifier is not None:
+            number = self._instead(scope, reference.name, reference.qualifier, number)
         if number == LATEST:
             return runnable(function, None)
         version = await self._find_version(scope, reference.name, number)

@@ -134,6 +134,10 @@ class Launcher:
 
     # Its stock of boxes...
 
+    @property
+    def in_stock(self) -> int:
+        return max(0, len(self._given) - self._withdrawing)
+
     def _fill(self, waiting: int = 0) -> None:
         """Numbers for whoever waits, and for as many more as are likely to be asked for at once."""
         wanted = waiting + self._stock.wanted() - (len(self._given) - self._withdrawing)

@@ -173,6 +173,11 @@ class Isolation(Protocol):
         """What is not enforced here and why, for people; empty when everything is."""
         ...
 
+    @property
+    def stock(self) -> int:
+        """So many sandboxes are half made, for whoever asks next."""
+        ...
+
     async def open(self) -> None:
         """Get ready; first clear what a crash of an earlier session of the same data directory left behind."""
         ...

@@ -18,6 +18,7 @@ Record = Mapping[str, Any]
 
 ON_DEMAND = "on-demand"
 SNAP_START = "snap-start"
+PROVISIONED = "provisioned-concurrency"
 _THOUSANDTHS = 3
 
 

@@ -190,6 +190,8 @@ def _event(invocation: Invocation, deadline_ms: int) -> Response:
     }
     if invocation.invocation_id:
         headers["Lambda-Runtime-Invocation-Id"] = invocation.invocation_id
+    if invocation.tenant_id:
+        headers["Lambda-Runtime-Aws-Tenant-Id"] = invocation.tenant_id
     if invocation.trace_id:
         headers["Lambda-Runtime-Trace-Id"] = invocation.trace_id
     if invocation.client_context:

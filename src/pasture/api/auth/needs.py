@@ -46,7 +46,8 @@ def _needs(service: str, operation: str, asked: Asked, scope: Scope) -> Iterator
     elif service == "logs":
         yield from (Need(f"logs:{operation}", resource) for resource in _logs_resources(operation, asked, scope))
     elif (service, operation) not in _FREE:
-        yield Need(f"{service}:{operation}", "*")
+        keys = _present(asked, (("Namespace", "cloudwatch:namespace"),)) if operation == "PutMetricData" else ()
+        yield Need(f"{service}:{operation}", "*", dict(keys))
 
 
 # "No permissions are required to perform this operation", even with an explicit deny; and whether a role may be

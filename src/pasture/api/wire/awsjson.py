@@ -4,11 +4,13 @@ from typing import Any
 
 from botocore.model import ServiceModel, StructureShape
 
+from pasture.api.wire.awsquery import query_code
 from pasture.api.wire.eventstream import EVENT_STREAM, event_stream, with_initial_response
 from pasture.api.wire.faults import Faults
 from pasture.api.wire.parsing import Parsers, decode_json
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import Renderers, encode_json
+from pasture.api.wire.unpacking import is_packed, unpacked
 from pasture.api.wire.validation import Validator
 from pasture.domain.errors import ApiError, UnknownOperation, ValidationError
 from pasture.http.message import Request, Response
@@ -44,7 +46,7 @@ class AwsJson:
         operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
         if operation not in self._operations:
             raise UnknownOperation(f"The operation '{operation[:128]}' is not one of this service.")
-        return Found(operation, lambda: self._read(operation, request.body))
+        return Found(operation, lambda: self._read(operation, unpacked(request)), is_packed(request))
 
     def _read(self, operation: str, body: bytes) -> dict[str, Any]:
         shape = self._model.operation_model(operation).input_shape
@@ -82,7 +84,10 @@ class AwsJson:
         return Response(200, headers, encode_json(content))
 
     def error(self, error: ApiError, request_id: str) -> Response:
-        return aws_json_error(error, request_id, self._faults, self._content_type)
+        response = aws_json_error(error, request_id, self._faults, self._content_type)
+        if "awsQueryCompatible" in self._model.metadata:
+            response.headers = {**response.headers, "x-amzn-query-error": query_code(error, self._faults)}
+        return response
 
 
 def aws_json_error(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -13,6 +14,7 @@ from pasture.api.wire.parsing import text_parser
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import base64_text
 from pasture.api.wire.timestamps import ISO8601, format_timestamp
+from pasture.api.wire.unpacking import is_packed, unpacked
 from pasture.api.wire.validation import Validator
 from pasture.domain.errors import ApiError, RequestEntityTooLarge, UnknownOperation
 from pasture.http.message import Request, Response
@@ -45,6 +47,8 @@ class AwsQuery:
         self._validator(operation)
 
     def find(self, request: Request) -> Found:
+        if is_packed(request):
+            request = replace(request, body=unpacked(request))
         form = read_form(request)
         operation = form.get("Action", "")
         if operation not in self._model.operation_names:
@@ -88,6 +92,13 @@ def aws_query_error(error: ApiError, request_id: str, faults: Faults | None = No
         f"<RequestId>{request_id}</RequestId>"
     )
     return _xml(status, "ErrorResponse", namespace, body, request_id, error.headers)
+
+
+def query_code(error: ApiError, faults: Faults) -> str:
+    """What this protocol calls an error: who has left it for another still tells its clients so."""
+    declared = faults.declared(error)
+    code = declared.name if declared else _CODES.get(error.code, error.code)
+    return f"{code};{'Sender' if error.fault == 'User' else 'Receiver'}"
 
 
 def read_form(request: Request) -> dict[str, str]:

@@ -11,6 +11,12 @@ from functools import cache
 # The end of the last plane that has letters, digits or separators; those behind it are for private use, tags or empty.
 _LAST_LETTER = 0x3FFFF
 
+# The two halves, in UTF-16, of a character beyond the first plane.
+_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+# Classes by POSIX's names, which are of ASCII.
+_POSIX = {"Print": r"\x20-\x7e"}
+
 # Escapes that stand for many characters: a range cannot begin with one.
 _CLASS_ESCAPES = "wWdDsSp"
 
@@ -59,12 +65,23 @@ def _escape(java: str, position: int, *, in_class: bool) -> tuple[str, int]:
         ranges = _category(java[position + 3 : end])
         return (ranges if in_class else f"[{ranges}]"), end + 1
     if letter == "u":
-        return java[position : position + 6], position + 6
+        return _code_unit(java, position)
     return java[position : position + 2], position + 2
+
+
+def _code_unit(java: str, position: int) -> tuple[str, int]:
+    """Two of them that make a pair are one character, as at the ends of `\\uD800\\uDC00-\\uDBFF\\uDFFF`."""
+    pair = _PAIR.match(java, position)
+    if pair is None:
+        return java[position : position + 6], position + 6
+    high, low = (int(unit, 16) for unit in pair.groups())
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08x}", pair.end()
 
 
 def _category(prefix: str) -> str:
     """The inside of a character class with every character of a general category: `L`, `N`, `Z`, `Lu` …"""
+    if prefix in _POSIX:
+        return _POSIX[prefix]
     ranges = [span for name, spans in _categories().items() if name.startswith(prefix) for span in spans]
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
 

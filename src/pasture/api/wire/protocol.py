@@ -12,6 +12,8 @@ class Found(NamedTuple):
 
     operation: str
     read: Callable[[], dict[str, Any]]
+    is_slow: bool = False
+    """Whether it is, for as many bytes as there are."""
 
 
 class Wire(Protocol):

@@ -16,6 +16,7 @@ from pasture.api.wire.awsjson import AwsJson
 from pasture.api.wire.awsquery import AwsQuery
 from pasture.api.wire.protocol import Wire
 from pasture.api.wire.restjson import RestJson
+from pasture.api.wire.rpccbor import RpcCbor, target_prefix
 from pasture.domain.errors import ApiError, NotBuiltYet, ServiceError
 from pasture.http.message import Request, Response
 
@@ -25,7 +26,12 @@ Operation = Callable[[Call, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 Authorise = Callable[[str, Call, dict[str, Any]], Awaitable[None]]
 """Service, call, request: raises AccessDenied for what the caller may not do."""
 
-_WIRES: dict[str, Callable[[ServiceModel], Wire]] = {"rest-json": RestJson, "json": AwsJson, "query": AwsQuery}
+_WIRES: dict[str, Callable[[ServiceModel], Wire]] = {
+    "rest-json": RestJson,
+    "json": AwsJson,
+    "query": AwsQuery,
+    "smithy-rpc-v2-cbor": RpcCbor,
+}
 
 # Above this, a body is parsed in a thread: it is a deployment package in base64.
 _PARSE_ELSEWHERE_BYTES = 256 * 1024
@@ -42,12 +48,17 @@ class Service:
         self.name = name
         self._authorise = authorise
         self._model = load_model(name)
-        self._wire = _WIRES[self._model.metadata["protocol"]](self._model)
+        metadata = self._model.metadata
+        # Of several protocols a client takes the one that it likes best, and each request shows which.
+        protocols = metadata.get("protocols") or [metadata["protocol"]]
+        self._wires = {name: _WIRES[name](self._model) for name in protocols if name in _WIRES}
+        self._usual = self._wires[metadata["protocol"]]
         self._operations: dict[str, Operation] = {}
         for operation in self._model.operation_names:
             if (method := _method(operations, xform_name(operation))) is not None:
                 self._operations[operation] = method
-                self._wire.prepare(operation)
+                for wire in self._wires.values():
+                    wire.prepare(operation)
 
     def __repr__(self) -> str:
         return f"Service({self.name}, {len(self._operations)} of {len(self._model.operation_names)} operations)"
@@ -60,7 +71,7 @@ class Service:
 
     @property
     def speaks_query(self) -> bool:
-        return bool(self._model.metadata["protocol"] == "query")
+        return "query" in self._wires
 
     @property
     def operation_names(self) -> Sequence[str]:
@@ -68,21 +79,22 @@ class Service:
 
     async def answer(self, request: Request, request_id: str, who: Authenticated, base_url: str) -> Response:
         """Every answer, errors too, is in this service's form."""
+        wire = self._wire(request)
         try:
-            found = self._wire.find(request)
+            found = wire.find(request)
             operation = self._built(found.operation)
             call = Call(request_id, found.operation, who.scope, who.principal, request, base_url)
-            large = len(request.body) >= _PARSE_ELSEWHERE_BYTES
+            large = found.is_slow or len(request.body) >= _PARSE_ELSEWHERE_BYTES
             asked = await asyncio.to_thread(found.read) if large else found.read()
             if self._authorise is not None:
                 await self._authorise(self.name, call, asked)
             output = await operation(call, asked) or {}
-            response = self._wire.answer(found.operation, output, request_id)
+            response = wire.answer(found.operation, output, request_id)
         except ApiError as error:
-            return self.error(error, request_id)
+            return wire.error(error, request_id)
         except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told that it is internal
             _log.exception("%s %s failed (request %s)", request.method, request.raw_path, request_id)
-            return self.error(internal_error(request_id), request_id)
+            return wire.error(internal_error(request_id), request_id)
         if call.answer_headers:
             response.headers = {**response.headers, **call.answer_headers}
         return response
@@ -96,8 +108,17 @@ class Service:
             )
         return operation
 
-    def error(self, error: ApiError, request_id: str) -> Response:
-        return self._wire.error(error, request_id)
+    def error(self, request: Request, error: ApiError, request_id: str) -> Response:
+        return self._wire(request).error(error, request_id)
+
+    def _wire(self, request: Request) -> Wire:
+        if len(self._wires) == 1:
+            return self._usual
+        if target_prefix(request) is not None:
+            shown = "smithy-rpc-v2-cbor"
+        else:
+            shown = "json" if "x-amz-target" in request.headers.first else "query"
+        return self._wires.get(shown, self._usual)
 
 
 @cache

@@ -48,6 +48,10 @@ class NamespaceIsolation:
         why = seccomp.why_not(), _tmp_warning(self._why_memory)
         return [*self._hierarchy.warnings, *filter(None, why), *self._network.warnings]
 
+    @property
+    def stock(self) -> int:
+        return self._launchers.in_stock if self._launchers is not None else 0
+
     async def open(self) -> None:
         await asyncio.to_thread(self._clear)
         await self._network.open()

@@ -218,6 +218,10 @@ class ProcessIsolation:
     def warnings(self) -> Sequence[str]:
         return (_WARNING,)
 
+    @property
+    def stock(self) -> int:
+        return 0
+
     async def open(self) -> None:
         await asyncio.to_thread(_kill_strays, self._directory)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""What `assignment` decides, for `pool` to do."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    invocation: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    environment: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    environment: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    invocation: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """It cannot have one now, and may come again."""
+
+    invocation: str
+    why: str = ""
+    """Beyond AWS's limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """Someone waits for an environment that has answered and is about to ask for more: be `impatient` in a moment."""
+
+    key: str
+
+
+Step = Serve | Start | Stop | Refuse | Throttle | Linger

@@ -1,0 +1,283 @@
+"""Where the invoke path leaves what happened: in memory, by the minute, at the cost of a few additions.
+
+A `Counter` is where an invocation is counted: one way to address a function, and the version that runs. What is
+counted waits in cells of a minute until `take` hands it on. A minute is that in which an invocation began, as on AWS;
+how many run is sampled with each that begins, and once a minute.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pasture.domain.function import FunctionVersion
+from pasture.kit.clock import Clock
+from pasture.metrics.names import Dimensions, Place
+from pasture.metrics.sample import Sample
+
+# So many counters are remembered; over it, those of functions that do not run are forgotten, and made anew when needed.
+_REMEMBERED = 10_000
+
+
+class Cell:
+    """One minute of one place."""
+
+    __slots__ = ("duration", "errors", "others", "throttles")
+
+    def __init__(self) -> None:
+        self.errors = 0
+        self.throttles = 0
+        self.duration = Sample()
+        """Of every invocation, so that it counts them too."""
+        self.others: dict[str, Sample] = {}
+
+
+class Level:
+    """How many there are of something at the moment, and what that was within a minute."""
+
+    __slots__ = ("_count", "_least", "_most", "_recorder", "_total", "dimensions", "name", "now", "owner")
+
+    def __init__(self, recorder: "Recorder", owner: tuple[str, str], name: str, dimensions: Dimensions = ()) -> None:
+        self._recorder = recorder
+        self.owner = owner
+        self.name = name
+        self.dimensions = dimensions
+        self.now = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._count = 0
+        self._total = 0
+        self._least = math.inf
+        self._most = 0
+
+    def rises(self) -> None:
+        self.now += 1
+        self.sample()
+
+    def falls(self) -> None:
+        self.now -= 1
+
+    def sample(self) -> None:
+        now = self.now
+        if not self._count:
+            self._recorder.sampled.append(self)
+        self._count += 1
+        self._total += now
+        if now < self._least:  # noqa: PLR1730 - quicker than min() and max(), here and below
+            self._least = now
+        if now > self._most:  # noqa: PLR1730
+            self._most = now
+
+    def taken(self) -> Sample:
+        sample = Sample.of_set(self._count, self._total, self._least, self._most)
+        self._reset()
+        return sample
+
+
+class _Account:
+    __slots__ = ("all", "claimed", "functions", "unreserved")
+
+    def __init__(self, recorder: "Recorder", owner: tuple[str, str]) -> None:
+        self.all = Level(recorder, owner, "ConcurrentExecutions")
+        self.unreserved = Level(recorder, owner, "UnreservedConcurrentExecutions")
+        self.claimed = Level(recorder, owner, "ClaimedAccountConcurrency")
+        self.functions: dict[str, _Function] = {}
+
+
+@dataclass(slots=True)
+class _Function:
+    level: Level
+    resources: dict[str, Level] = field(default_factory=dict)
+
+
+class Counter:
+    """What happens to invocations that address a function in one way and run one version of it."""
+
+    __slots__ = ("_account", "_cell", "_levels", "_minute", "_recorder", "_round", "place")
+
+    def __init__(self, recorder: "Recorder", place: Place, account: _Account, levels: tuple[Level, ...]) -> None:
+        self._recorder = recorder
+        self.place = place
+        self._account = account
+        self._levels = levels
+        self._cell = Cell()
+        self._minute = 0
+        self._round = -1
+
+    def admitted(self, reserved: bool, allocated: int) -> Callable[[], None]:
+        """Answers what is to be called, once, when it runs no more.
+
+        `allocated` is what of the account's concurrency is set apart for functions, whether or not they run.
+        """
+        for level in self._levels:
+            level.rises()
+        account = self._account
+        if not reserved:
+            account.unreserved.rises()
+        account.claimed.now = account.unreserved.now + allocated
+        account.claimed.sample()
+        return self._left if reserved else self._left_unreserved
+
+    def _left(self) -> None:
+        for level in self._levels:
+            level.falls()
+        if not self._account.all.now:
+            self._account.claimed.now = 0  # what is set apart may change while nothing runs
+
+    def _left_unreserved(self) -> None:
+        self._account.unreserved.falls()
+        self._account.claimed.falls()
+        self._left()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its resource is: there may be other counters of it."""
+        return self._levels[-1].now > 0
+
+    def throttled(self) -> None:
+        self._of_minute(self._recorder.now()).throttles += 1
+
+    def reported(self, duration_ms: float, failed: bool) -> None:
+        """An invocation has come to its end, and this is the duration that its REPORT tells."""
+        cell = self._of_minute(self._recorder.now() - duration_ms / 1000)
+        cell.duration.add(duration_ms)
+        if failed:
+            cell.errors += 1
+
+    def _of_minute(self, time: float) -> Cell:
+        minute = int(time // 60)
+        if minute != self._minute or self._round != self._recorder.round:
+            self._minute, self._round = minute, self._recorder.round
+            self._cell = self._recorder.cell(minute, self.place)
+        return self._cell
+
+
+class Counts(Protocol):
+    """What the invoke path knows of a counter."""
+
+    def admitted(self, reserved: bool, allocated: int, /) -> Callable[[], None]: ...
+    def throttled(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What has been counted since the batch before. Nobody adds to it any more."""
+
+    cells: dict[int, dict[Place, Cell]]
+    """By the minute since the epoch."""
+    levels: list[tuple[Level, Sample]]
+    minute: int
+    """That of the levels."""
+
+    def __bool__(self) -> bool:
+        return bool(self.cells or self.levels)
+
+
+class Recorder:
+    def __init__(self, clock: Clock) -> None:
+        self.now = clock.now
+        self.round = 0
+        self.sampled: list[Level] = []
+        self._watched: dict[Level, None] = {}
+        """Those that were sampled since the minute began, or stood above 0 when it did."""
+        self._minute = int(clock.now() // 60)
+        self._cells: dict[int, dict[Place, Cell]] = {}
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._accounts: dict[tuple[str, str], _Account] = {}
+
+    def __repr__(self) -> str:
+        return f"Recorder({len(self._counters)} counters, {sum(map(len, self._cells.values()))} cells wait)"
+
+    def counter(self, version: FunctionVersion, function_arn: str) -> Counter:
+        """`function_arn`: as the caller addressed it."""
+        key = (function_arn, version.version)
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = self._new_counter(version, function_arn)
+        return counter
+
+    def observe(self, name: str, place: Place, value: float, time: float | None = None) -> None:
+        """Another metric of `names.METRICS`: for what is not on the way of every invocation."""
+        cell = self.cell(int((self.now() if time is None else time) // 60), place)
+        sample = cell.others.get(name)
+        if sample is None:
+            sample = cell.others[name] = Sample()
+        sample.add(value)
+
+    def running(self) -> list[tuple[tuple[str, str], Dimensions, int]]:
+        """Account and region, function and qualifier, and how many invocations run there."""
+        return [
+            (owner, level.dimensions, level.now)
+            for owner, account in self._accounts.items()
+            for function in account.functions.values()
+            for level in function.resources.values()
+        ]
+
+    def take(self) -> Batch:
+        """Everything that was counted so far. What still runs when a minute begins counts in that one too."""
+        minute = int(self.now() // 60)
+        cells, self._cells = self._cells, {}
+        sampled, self.sampled = self.sampled, []
+        self.round += 1
+        batch = Batch(cells, [(level, level.taken()) for level in sampled], self._minute)
+        self._watched.update(dict.fromkeys(sampled))
+        if minute != self._minute:
+            self._minute = minute
+            self._watched = {level: None for level in self._watched if level.now}
+            for level in self._watched:
+                level.sample()
+            if len(self._counters) > _REMEMBERED:
+                self._forget_idle()
+        return batch
+
+    def cell(self, minute: int, place: Place) -> Cell:
+        cells = self._cells.setdefault(minute, {})
+        cell = cells.get(place)
+        if cell is None:
+            cell = cells[place] = Cell()
+        return cell
+
+    def _new_counter(self, version: FunctionVersion, function_arn: str) -> Counter:
+        owner = (version.scope.account, version.scope.region)
+        account = self._accounts.get(owner)
+        if account is None:
+            account = self._accounts[owner] = _Account(self, owner)
+        name = ("FunctionName", version.name)
+        function = account.functions.get(version.name)
+        if function is None:
+            function = _Function(Level(self, owner, "ConcurrentExecutions", (name,)))
+            account.functions[version.name] = function
+        resource = ":".join(function_arn.split(":")[6:])
+        level = function.resources.get(resource)
+        if level is None:
+            level = Level(self, owner, "ConcurrentExecutions", (name, ("Resource", resource)))
+            function.resources[resource] = level
+        place = Place(*owner, version.name, resource, version.version)
+        return Counter(self, place, account, (account.all, function.level, level))
+
+    def _forget_idle(self) -> None:
+        for account in self._accounts.values():
+            account.functions = {name: function for name, function in account.functions.items() if function.level.now}
+            for function in account.functions.values():
+                function.resources = {name: level for name, level in function.resources.items() if level.now}
+        self._counters = {key: counter for key, counter in self._counters.items() if counter.is_busy}
+
+
+class Uncounted:
+    """For who counts nothing."""
+
+    def admitted(self, _reserved: bool, _allocated: int, /) -> Callable[[], None]:
+        return _nothing
+
+    def throttled(self) -> None: ...
+
+
+def _nothing() -> None: ...
+
+
+_UNCOUNTED = Uncounted()
+
+
+def uncounted(_version: FunctionVersion, _function_arn: str) -> Counts:
+    return _UNCOUNTED
