@@ -1,5 +1,6 @@
 """One server: everything it is made of, made in order and taken down in the opposite one."""
 
+import asyncio
 import logging
 import secrets
 import uuid
@@ -31,6 +32,7 @@ from pasture.api.status_page import PATH as STATUS
 from pasture.api.status_page import StatusPage
 from pasture.api.sts import AssumingRoles, CallerIdentity
 from pasture.api.versions_operations import VersionsOperations
+from pasture.api.wire.patterns import compile_all
 from pasture.api.wire.service import Service
 from pasture.app.data_directory import DataDirectory
 from pasture.app.environment_factory import EnvironmentFactory
@@ -60,6 +62,7 @@ from pasture.isolation.kinds import open_kind
 from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock, SystemClock
 from pasture.kit.random_ids import random_uuid
+from pasture.kit.tasks import Tasks
 from pasture.logs.service import LogService
 from pasture.logs.store import LogStore
 from pasture.metrics.names import Place
@@ -204,10 +207,17 @@ class Node:
 
         sources = Sources(packages, S3(settings.s3_options, settings.limits.code_unzipped_bytes))
         gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes, sources)
+        await self._listen(gateway, data)
+
+    async def _listen(self, gateway: Gateway, data: DataDirectory) -> None:
+        settings, stack = self._settings, self._stack
         limits = HttpLimits(body_bytes=body_limit, too_large=gateway.too_large)
         self._server = HttpServer(gateway, limits)
         stack.push_async_callback(self._server.close, _LAST_ANSWERS)
         host, port = await self._server.listen(settings.host, settings.port)
+        tasks = Tasks("node")
+        stack.push_async_callback(tasks.finish)
+        tasks.start(asyncio.to_thread(compile_all), "patterns")
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{port}"
         data.announce(self.url, auth=settings.auth, region=DEFAULT_REGION)

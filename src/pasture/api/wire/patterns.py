@@ -6,6 +6,7 @@ brackets (`[\\w-_]`), a bare `[` there, and that Java's `\\w`, `\\d` and `\\s` m
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 
 # The end of the last plane that has letters, digits or separators; those behind it are for private use, tags or empty.
@@ -19,6 +20,21 @@ _POSIX = {"Print": r"\x20-\x7e"}
 
 # Escapes that stand for many characters: a range cannot begin with one.
 _CLASS_ESCAPES = "wWdDsSp"
+
+
+_known: set[str] = set()
+
+
+def matcher(java: str) -> Callable[[str], bool]:
+    """Whether a text matches as a whole. Compiled when it is first asked, or by `compile_all` before."""
+    _known.add(java)
+    return lambda value: compile_pattern(java).fullmatch(value) is not None
+
+
+def compile_all() -> None:
+    """What `matcher` was asked for. Takes some 0.3 s, which belong in a thread, behind a server's start."""
+    for java in tuple(_known):
+        compile_pattern(java)
 
 
 @cache

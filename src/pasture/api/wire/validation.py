@@ -11,7 +11,7 @@ from typing import Any
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
 
 from pasture.api.wire.javaish import member_name, show
-from pasture.api.wire.patterns import compile_pattern
+from pasture.api.wire.patterns import matcher
 from pasture.api.wire.recorded import ENUM_LISTS, ENUM_ORDER, LEFT_TO_THE_OPERATION, NULLABLE_ELEMENTS
 from pasture.domain.errors import ValidationError
 
@@ -206,12 +206,10 @@ def _range(shape: Shape) -> list[Constraint]:
 
 def _pattern(java: str, most: int | None) -> Constraint:
     longest = None if most is None else most + _PATTERN_SLACK
-    matches = compile_pattern(java).fullmatch
+    matches = matcher(java)
 
     def holds(value: str) -> bool:
-        if longest is not None and len(value) > longest:
-            return True
-        return matches(value) is not None
+        return (longest is not None and len(value) > longest) or matches(value)
 
     return Constraint("pattern", f"Member must satisfy regular expression pattern: {java}", holds)
 
