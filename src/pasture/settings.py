@@ -78,6 +78,8 @@ class Settings:
     """Requests to S3 are signed for this region; for that of the function when it is empty."""
     s3_profile: str = ""
     """Of AWS's configuration files: whose credentials read from S3. Without it, the usual ones of this process."""
+    url_domain: str = ""
+    """A domain all of whose names lead to this server: function URLs are shown under it. Without one they are paths."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
     proportional_cpu: bool = True

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from pasture.api.auth.authenticator import Authenticates
 from pasture.api.call import Authenticated
+from pasture.api.function_urls.door import FunctionUrls
 from pasture.api.wire.awsjson import aws_json_error
 from pasture.api.wire.awsquery import aws_query_error, read_form
 from pasture.api.wire.bodies import body_limit, too_large_error
@@ -41,8 +42,10 @@ class Gateway:
         authenticator: Authenticates,
         plain: Mapping[str, PlainHandler] | None = None,
         *,
+        urls: FunctionUrls | None = None,
         new_request_id: Callable[[], str] = random_uuid,
     ) -> None:
+        self._urls = urls
         self._services = dict(services)
         self._authenticator = authenticator
         self._plain = sorted((plain or {}).items(), key=lambda item: -len(item[0]))
@@ -50,6 +53,8 @@ class Gateway:
         self._by_target = {s.target_prefix: s for s in services.values() if s.target_prefix}
 
     async def __call__(self, request: Request) -> Response:
+        if self._urls is not None and (place := self._urls.recognise(request)) is not None:
+            return await self._urls.answer(request, *place)
         request_id = self._new_request_id()
         for prefix, handler in self._plain:
             if request.target.startswith(prefix):

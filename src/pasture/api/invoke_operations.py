@@ -88,7 +88,7 @@ class InvokeOperations:
             check_json(payload)
         else:
             await asyncio.to_thread(check_json, payload)
-        trace = call.request.headers.first.get("x-amzn-trace-id") or _new_trace(self._clock.now())
+        trace = call.request.headers.first.get("x-amzn-trace-id") or new_trace(self._clock.now())
         call.answer_headers["X-Amzn-Trace-Id"] = trace
         return Invocation(
             request_id=call.request_id,
@@ -134,6 +134,6 @@ def _told(outcome: Outcome, version: FunctionVersion) -> dict[str, Any]:
     return answer
 
 
-def _new_trace(now: float) -> str:
+def new_trace(now: float) -> str:
     """A trace header as AWS makes one for an invocation that came without (reference 2.6): not sampled."""
     return f"Root=1-{int(now):08x}-{random_hex(24)};Parent={random_hex(16)};Sampled=0"

@@ -22,6 +22,7 @@ def settings_operations(
     clock: Clock,
     new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     allocated: Allocated = nothing_allocated,
+    url_domain: Callable[[str], str] = lambda _base_url: "",
 ) -> list[object]:
     return [
         TagsOperations(catalog),
@@ -32,6 +33,6 @@ def settings_operations(
         EventInvokeOperations(catalog, clock),
         RecursionOperations(catalog),
         RuntimeManagementOperations(catalog),
-        UrlsOperations(catalog, clock, new_id),
+        UrlsOperations(catalog, clock, new_id, url_domain),
         EventSourceMappingOperations(catalog, clock, new_id),
     ]

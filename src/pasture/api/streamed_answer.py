@@ -1,8 +1,9 @@
-"""A response on its way to a client of InvokeWithResponseStream: pieces as they come, then how it ended."""
+"""A response on its way to a client, of InvokeWithResponseStream or a function URL: its pieces, then how it ended."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
 from typing import Any
 
 from pasture.domain.invocation import Outcome
@@ -19,10 +20,18 @@ class StreamedAnswer:
         self._begun = asyncio.Event()
         self._running: asyncio.Future[Outcome] | None = None
         self._abandoned = False
+        self.content_type = ""
+        """Of the pieces; known with the first."""
 
-    async def write(self, content_type: str, piece: bytes) -> None:  # noqa: ARG002 (a sink's signature)
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a piece."""
+        return self._begun.is_set()
+
+    async def write(self, content_type: str, piece: bytes) -> None:
         if self._abandoned:
             return
+        self.content_type = content_type
         await self._pieces.put(piece)
         self._begun.set()
 
@@ -35,18 +44,28 @@ class StreamedAnswer:
         if self._running.done() and (error := self._running.exception()) is not None:
             raise error
 
-    async def events(self) -> AsyncIterator[dict[str, Any]]:
-        """A client that goes away ends this, not the invocation."""
+    async def outcome(self) -> Outcome:
+        """How it ended, once there are no more pieces."""
         assert self._running is not None
+        return await self._running
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Who stops reading ends this, not the invocation."""
         try:
             while (piece := await self._next()) is not None:
-                yield {"PayloadChunk": {"Payload": piece}}
-            outcome = await self._running
-            if outcome.payload and not self._begun.is_set():
-                yield {"PayloadChunk": {"Payload": outcome.payload}}
-            yield {"InvokeComplete": _complete(outcome)}
+                yield piece
         finally:
             self._abandon()
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """As InvokeWithResponseStream tells it. A client that goes away ends this, not the invocation."""
+        async with aclosing(self.pieces()) as pieces:
+            async for piece in pieces:
+                yield {"PayloadChunk": {"Payload": piece}}
+        outcome = await self.outcome()
+        if outcome.payload and not self.has_begun:
+            yield {"PayloadChunk": {"Payload": outcome.payload}}
+        yield {"InvokeComplete": _complete(outcome)}
 
     async def _next(self) -> bytes | None:
         """The next piece, or None when the invocation is over and there is none left."""

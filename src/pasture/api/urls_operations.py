@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pasture.api.paging import mark, unmark
 from pasture.domain.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound, ValidationError
@@ -25,14 +25,21 @@ _PATTERN = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)"
 
 
 class UrlsOperations:
-    """`new_id` answers a fresh identifier each time."""
+    """`new_id` answers a fresh identifier each time; `domain` the one whose names lead to the server, if any, for
+    a client that reaches it at this URL.
+    """
 
-    kept: ClassVar = "function URLs are not answered yet"
-
-    def __init__(self, catalog: Catalog, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        clock: Clock,
+        new_id: Callable[[], str],
+        domain: Callable[[str], str] = lambda _base_url: "",
+    ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._new_id = new_id
+        self._domain = domain
 
     async def create_function_url_config(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = _asked_for(call, request)
@@ -59,8 +66,8 @@ class UrlsOperations:
                 )
             return with_settings(function, urls={**function.settings.urls, qualifier: draft})
 
-        await self._catalog.change(scope, ref.name, edit)
-        shown = _shown(call, ref, qualifier, draft)
+        await self._catalog.urls.attach(scope, ref.name, qualifier, draft.id, edit)
+        shown = self._shown(call, ref, qualifier, draft)
         del shown["LastModifiedTime"]
         return shown
 
@@ -70,7 +77,7 @@ class UrlsOperations:
         function = await self._catalog.find(scope, ref.name)
         if function is None or qualifier not in function.settings.urls:
             raise _no_url()
-        return _shown(call, ref, qualifier, function.settings.urls[qualifier])
+        return self._shown(call, ref, qualifier, function.settings.urls[qualifier])
 
     async def update_function_url_config(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = _asked_for(call, request)
@@ -90,7 +97,7 @@ class UrlsOperations:
             return with_settings(function, urls={**function.settings.urls, qualifier: changed})
 
         function = await self._catalog.change(scope, ref.name, edit)
-        return _shown(call, ref, qualifier, function.settings.urls[qualifier])
+        return self._shown(call, ref, qualifier, function.settings.urls[qualifier])
 
     async def delete_function_url_config(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         """The policy stays, as on AWS."""
@@ -99,11 +106,15 @@ class UrlsOperations:
         if await self._catalog.find(scope, ref.name) is None:
             raise _no_url()
 
+        gone = ""
+
         def edit(function: Function) -> Function:
-            _must(function, qualifier)
+            nonlocal gone
+            gone = _must(function, qualifier).id
             return with_settings(function, urls=lacking(function.settings.urls, qualifier))
 
         await self._catalog.change(scope, ref.name, edit)
+        await self._catalog.urls.drop(gone)
         return {}
 
     async def list_function_url_configs(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +124,7 @@ class UrlsOperations:
         limit, after = request.get("MaxItems", PAGE), unmark(request.get("Marker"))
         rest = [(q, url) for q, url in sorted(function.settings.urls.items()) if f"/{q}" > after]
         page = rest[:limit]
-        answer: dict[str, Any] = {"FunctionUrlConfigs": [_shown(call, ref, q, url) for q, url in page]}
+        answer: dict[str, Any] = {"FunctionUrlConfigs": [self._shown(call, ref, q, url) for q, url in page]}
         return {**answer, "NextMarker": mark(f"/{page[-1][0]}")} if len(rest) > limit else answer
 
     async def _function(self, scope: Scope, ref: FunctionRef) -> Function:
@@ -122,6 +133,19 @@ class UrlsOperations:
             raise _no_function()
         _check_alias(function, ref)
         return function
+
+    def _shown(self, call: "Call", ref: FunctionRef, qualifier: str, url: FunctionUrl) -> dict[str, Any]:
+        """At the address by which the client reaches the server, since that may change."""
+        scope = ref.scope(call.scope)
+        shown: dict[str, Any] = {
+            "FunctionUrl": url_of(url.id, scope.region, call.base_url, self._domain(call.base_url)),
+            "FunctionArn": scope.function_arn(ref.name, qualifier or None),
+            "AuthType": url.auth_type,
+            "CreationTime": _time(url.created),
+            "LastModifiedTime": _time(url.modified),
+            "InvokeMode": url.invoke_mode,
+        }
+        return shown if url.cors is None else {**shown, "Cors": dict(url.cors)}
 
 
 def _asked_for(call: "Call", request: dict[str, Any]) -> FunctionRef:
@@ -153,20 +177,6 @@ def _no_function() -> ResourceNotFound:
 
 def _no_url() -> ResourceNotFound:
     return ResourceNotFound("The resource you requested does not exist.")
-
-
-def _shown(call: "Call", ref: FunctionRef, qualifier: str, url: FunctionUrl) -> dict[str, Any]:
-    """At the address by which the client reaches the server, since that may change."""
-    scope = ref.scope(call.scope)
-    shown: dict[str, Any] = {
-        "FunctionUrl": url_of(url.id, scope.region, call.base_url),
-        "FunctionArn": scope.function_arn(ref.name, qualifier or None),
-        "AuthType": url.auth_type,
-        "CreationTime": _time(url.created),
-        "LastModifiedTime": _time(url.modified),
-        "InvokeMode": url.invoke_mode,
-    }
-    return shown if url.cors is None else {**shown, "Cors": dict(url.cors)}
 
 
 def _time(seconds: float) -> str:

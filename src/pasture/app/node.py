@@ -19,6 +19,7 @@ from pasture.api.auth.resource_policies import ResourcePolicies
 from pasture.api.autoscaling_operations import AutoscalingOperations
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
+from pasture.api.function_urls.door import FunctionUrls
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.gateway import Gateway, PlainHandler, body_limit
 from pasture.api.invoke_operations import InvokeOperations
@@ -246,7 +247,10 @@ class Node:
         authorizer = Authorizer(self._clock, policies, keys_of=keys_of, open_door=not settings.auth)
         authorise = authorizer.authorise
         invoker = DirectInvoker(
-            self.pool.run, settings.limits, catalog.reservations.of, counter=self._metrics.recorder.counter
+            self.pool.run,
+            settings.limits,
+            catalog.reservations.of,
+            counter=self._metrics.recorder.counter,
         )
         catalog.code_signing.on_warned = self._signature_failed
         resolver = Resolver(catalog.find, catalog.versions.find, instead=self._provisioned.instead)
@@ -261,7 +265,12 @@ class Node:
                     AliasesOperations(catalog, settings.limits),
                     LayersOperations(catalog.layers, downloads.link, sources),
                     AccountOperations(catalog, settings.limits),
-                    *settings_operations(catalog, self._clock, allocated=self._provisioned.allocation),
+                    *settings_operations(
+                        catalog,
+                        self._clock,
+                        allocated=self._provisioned.allocation,
+                        url_domain=lambda _base_url: settings.url_domain,
+                    ),
                 ],
                 authorise,
             ),
@@ -284,7 +293,17 @@ class Node:
             METRICS: page,
             STATUS: status,
         }
-        return Gateway(services, authenticator, pages)
+        urls = FunctionUrls(
+            catalog.urls.find,
+            resolver,
+            invoker.invoke,
+            authenticator,
+            authorizer,
+            policies,
+            settings.limits,
+            self._clock,
+        )
+        return Gateway(services, authenticator, pages, urls=urls)
 
     async def _scaling(self, documents: Documents, catalog: Catalog) -> AutoscalingOperations:
         targets = Targets(documents)

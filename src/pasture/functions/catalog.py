@@ -2,8 +2,9 @@
 
 Every change is one compare-and-set of one document; what must be on disk before it and may go after it (markers of
 unfinished work, references to packages) is written here too. Time and identifiers come from outside. Published
-versions, aliases, layers, resource policies, reserved concurrency, code signing and event source mappings are the
-catalog's `versions`, `aliases`, `layers`, `permissions`, `reservations`, `code_signing` and `event_source_mappings`.
+versions, aliases, layers, resource policies, reserved concurrency, code signing, function URLs and event source
+mappings are the catalog's `versions`, `aliases`, `layers`, `permissions`, `reservations`, `code_signing`, `urls` and
+`event_source_mappings`.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ from pasture.functions.permissions import Permissions
 from pasture.functions.provisioned import Provisioned
 from pasture.functions.records import ACTIVATIONS, FunctionKey, VersionKey, functions_prefix, key_of, settling_of
 from pasture.functions.settings import Reservations
+from pasture.functions.url_index import UrlIndex
 from pasture.functions.usage import Usage
 from pasture.functions.versions import CREATING, Versions, check_updatable
 from pasture.kit.clock import Clock
@@ -51,6 +53,7 @@ class Catalog:
         self.aliases = Aliases(self._ledger, self.versions)
         self.code_signing = CodeSigning(self._ledger, inspect, self._edit)
         self.layers = Layers(self._ledger, self.code_signing)
+        self.urls = UrlIndex(self._ledger, self._edit)
         self.permissions = Permissions(self._ledger)
         self.reservations = Reservations(self._ledger, self.change)
         self.provisioned = Provisioned(self._ledger, self.change)
@@ -211,6 +214,7 @@ class Catalog:
                 except RevisionConflict:
                     continue
             await self.code_signing.configs.drop_use(key, stored.value.code_signing_config)
+            await self.urls.drop(*(url.id for url in stored.value.settings.urls.values()))
             await self.versions.clear(key)
             await self._ledger.documents.delete(key.activation)
             await self._ledger.drop(key, stored.value.code)
@@ -258,6 +262,7 @@ class Catalog:
         """What a crash between two writes has left."""
         await self.versions.drop_orphans()
         await self.code_signing.configs.drop_stale_uses()
+        await self.urls.drop_stale()
         await self._ledger.drop_stale_references()
 
     @asynccontextmanager

@@ -10,11 +10,12 @@
 | `layer-versions/ACCOUNT/REGION/NAME/NUMBER` | a layer version, as JSON of `domain.layer.LayerVersion` |
 | `code-signing-configs/ACCOUNT/REGION/ID` | JSON of `domain.code_signing.CodeSigningConfig` |
 | `code-signing-uses/ACCOUNT/REGION/ID/NAME` | nothing: that function may have this code signing configuration |
+| `urls/ID` | whose the function URL with that identifier is: the function's key, `?`, and an alias if it is of one |
 | `code/DIGEST/OWNER` | nothing: the owner may need that package, or that tree at /opt |
 
 OWNER is `ACCOUNT/REGION/NAME[/NUMBER]`, or `ACCOUNT/REGION/layer/NAME/NUMBER` of a layer version. Numbers have ten
-digits, so that their order is that of the keys. Activations, code and uses are written before what they speak of and
-removed after, so a crash leaves one too many and never one too few.
+digits, so that their order is that of the keys. Activations, code, uses and URLs are written before what they speak of
+and removed after, so a crash leaves one too many and never one too few.
 """
 
 from typing import Generic, NamedTuple, TypeVar
@@ -35,6 +36,7 @@ LAYER_VERSIONS = "layer-versions/"
 CODE_SIGNING_CONFIGS = "code-signing-configs/"
 CODE_SIGNING_USES = "code-signing-uses/"
 CODE = "code/"
+URLS = "urls/"
 
 T = TypeVar("T")
 
@@ -128,6 +130,14 @@ class CodeSigningKey(NamedTuple):
 
     def use(self, function: str) -> str:
         return f"{self.uses}{function}"
+
+
+class UrlKey(NamedTuple):
+    id: str
+
+    @property
+    def url(self) -> str:
+        return f"{URLS}{self.id}"
 
 
 Owner = FunctionKey | VersionKey | LayerVersionKey

@@ -1,11 +1,15 @@
-"""Where a function's URL is: its host's name, made of the server's own. Pure."""
+"""Where a function's URL is: under a name of its own, or under the server's. Pure."""
 
 import hashlib
-import ipaddress
+import re
 from urllib.parse import urlsplit
 
 ID_LENGTH = 32
+PREFIX = "/_pasture/url/"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+
+_HOST = re.compile(r"([a-z2-7]{32})\.lambda-url\.[a-z0-9-]+\.", re.ASCII | re.IGNORECASE)
+_TARGET = re.compile(rf"{PREFIX}([a-z2-7]{{32}})(?![^/?])(.*)", re.ASCII | re.DOTALL)
 
 
 def url_id(seed: str) -> str:
@@ -14,19 +18,29 @@ def url_id(seed: str) -> str:
     return "".join(_LETTERS[number >> 5 * place & 31] for place in range(ID_LENGTH))
 
 
-def url_of(identifier: str, region: str, base_url: str) -> str:
-    """AWS's `https://ID.lambda-url.REGION.on.aws/`, with the server in place of `on.aws`.
+def url_of(identifier: str, region: str, base_url: str, domain: str = "") -> str:
+    """Where a client that reaches the server at `base_url` finds it.
 
-    An address cannot be the end of a name. `localhost` can: every name under it is this machine (RFC 6761).
+    With a domain, whose names all lead here, as AWS's: `http://ID.lambda-url.REGION.DOMAIN:PORT/`. Without one it is
+    a path, which opens wherever the server does.
     """
     base = urlsplit(base_url)
+    if not domain:
+        return f"{base.scheme}://{base.netloc}{PREFIX}{identifier}/"
     port = f":{base.port}" if base.port else ""
-    return f"{base.scheme}://{identifier}.lambda-url.{region}.{_domain(base.hostname or '')}{port}/"
+    return f"{base.scheme}://{identifier}.lambda-url.{region}.{domain}{port}/"
 
 
-def _domain(host: str) -> str:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host or "localhost"
-    return "localhost"
+def id_in_host(host: str) -> str | None:
+    """The identifier when it is the host of a function URL, under whatever domain."""
+    match = _HOST.match(host)
+    return match[1] if match else None
+
+
+def id_in_target(target: str) -> tuple[str, str] | None:
+    """The identifier when it is the path of a function URL, and the target that the function sees."""
+    match = _TARGET.match(target)
+    if match is None:
+        return None
+    rest = match[2]
+    return match[1], rest if rest.startswith("/") else f"/{rest}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from pasture.http.encoding import CONTINUE, LAST_CHUNK, chunk, encode_head, encode_whole
-from pasture.http.message import BodyStream, Headers, Request, Response
+from pasture.http.message import BodyStream, CutOff, Headers, Request, Response
 from pasture.http.patience import Patience
 from pasture.kit.errands import Errand, Notice
 
@@ -310,6 +310,9 @@ class Connection(asyncio.Protocol):
                 close = self._send_whole(turn, answer)
             else:
                 close = await self._send_stream(turn, answer, answer.body)
+        except CutOff as cut:
+            _log.info("%s %s was cut off: %s", turn.request.method, turn.request.raw_path, cut)
+            self._transport.abort()
         except Exception:  # noqa: BLE001 (logged; the client sees that the answer is not whole)
             _log.exception("%s %s failed in its answer", turn.request.method, turn.request.raw_path)
             self._transport.abort()

@@ -43,6 +43,8 @@ def _head(answer: Response, *, close: bool) -> str:
     fields = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
     if not _is_clean(fields, len(headers) - 1):
         fields = "\r\n".join([f"{name}: {_clean(value)}" for name, value in headers.items()])
+    for name, value in answer.also:
+        fields += f"\r\n{name}: {_clean(value)}" if fields else f"{name}: {_clean(value)}"
     end = "\r\nConnection: close\r\n" if close else "\r\n"
     return f"{status}Date: {_now()}\r\n{fields}{end}" if fields else f"{status}Date: {_now()}{end}"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, overload
 from urllib.parse import parse_qsl, unquote
@@ -183,6 +183,12 @@ class Response:
     body: bytes | AsyncIterator[bytes] = b""
     close: bool = False
     """End the connection after this answer."""
+    also: Sequence[tuple[str, str]] = ()
+    """Further header fields, whose names may come more than once (`set-cookie`)."""
 
 
-__all__ = ["BodyStream", "Headers", "Request", "Response"]
+class CutOff(Exception):
+    """Raised by a body on its way that cannot be finished: the connection ends, so that the client sees it."""
+
+
+__all__ = ["BodyStream", "CutOff", "Headers", "Request", "Response"]
