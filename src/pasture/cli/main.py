@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from pasture import __version__
+from pasture.cli.build import build
 from pasture.cli.env import env
 from pasture.cli.failure import Failure, explain
 from pasture.cli.functions import functions
@@ -48,7 +49,7 @@ def main() -> None:
     """
 
 
-for command in (serve, env, functions, invoke, logs, status, runtimes, keys, roles, signer):
+for command in (serve, env, build, functions, invoke, logs, status, runtimes, keys, roles, signer):
     main.add_command(command)
 
 if __name__ == "__main__":
