@@ -98,7 +98,7 @@ def _install_wheels(recipe: Recipe, stage: Path) -> None:
         [
             *pip, "install", "--requirement", requirements.name, "--target", str(stage),
             *_wheels_for(recipe), "--no-compile", "--no-input", "--upgrade",
-            "--disable-pip-version-check", "--no-warn-script-location", "--quiet",
+            "--disable-pip-version-check", "--no-warn-script-location", "--root-user-action=ignore", "--quiet",
         ],
         stage,
         "Pin versions that have wheels for it, or build them here with --from-source.",
