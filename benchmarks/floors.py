@@ -48,13 +48,21 @@ def relay(directory: Path, runtimes: int) -> Iterator[Relay]:
     code.mkdir(exist_ok=True)
     (code / "app.py").write_text(ECHO)
     command = [sys.executable, str(_HERE / "relay.py"), str(runtime_client()), str(code), str(runtimes)]
+    with talking(command) as (said, pid):
+        yield Relay(said, pid)
+
+
+@contextlib.contextmanager
+def talking(command: list[str]) -> Iterator[tuple[str, int]]:
+    """A program that prints a line when it is ready and ends with its standard input: the line, and its process."""
+    # A group of its own: Ctrl-C is for the run, which ends this.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield Relay(process.stdout.readline().strip(), process.pid)
+            yield process.stdout.readline().strip(), process.pid
         finally:
             process.stdin.close()
 

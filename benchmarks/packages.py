@@ -8,6 +8,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from pasture.runtimes.spec import InstalledRuntime
+
 # With {"sleep": seconds} it keeps its environment busy, so that others are made.
 ECHO = """\
 import time
@@ -105,3 +107,29 @@ def _zip(files: dict[str, Path], code: str) -> bytes:
             archive.write(path, name)
         archive.writestr("app.py", code)
     return out.getvalue()
+
+
+JAVA = """\
+import com.amazonaws.services.lambda.runtime.Context;
+import com.amazonaws.services.lambda.runtime.RequestHandler;
+import java.util.Map;
+public class App implements RequestHandler<Map<String, Object>, Object> {
+    public Object handleRequest(Map<String, Object> event, Context context) { return event; }
+}
+"""
+
+
+def java_classes(runtime: InstalledRuntime) -> dict[str, bytes]:
+    """JAVA, compiled against the runtime's own client. Raises NoPackage."""
+    client = runtime.mounts[-1].source / "lib"
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory, "App.java")
+        source.write_text(JAVA)
+        command = ["javac", "--release", "11", "-cp", f"{client}/*", str(source)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
+        except FileNotFoundError as error:
+            raise NoPackage("there is no javac on this machine") from error
+        if done.returncode != 0:
+            raise NoPackage(f"javac failed: {done.stderr.strip()[-200:]}")
+        return {"App.class": source.with_suffix(".class").read_bytes()}

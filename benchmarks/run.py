@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cold_start
+import concurrency
 import many_environments
 import many_functions
+import runtimes
 import warm_invoke
 from harness import HEADER, Row, Run
 from running import machine, running
@@ -23,10 +25,14 @@ ROWS: dict[str, Callable[[Run], list[Row]]] = {
     "cold": cold_start.trivial,
     "snapstart": cold_start.with_snapstart,
     "exec": cold_start.without_zygote,
+    "runtimes": runtimes.cold,
     "warm": warm_invoke.latency,
     "load": warm_invoke.throughput,
     "payload": warm_invoke.payload,
     "burst": many_environments.burst,
+    "scale": concurrency.scale,
+    "admission": concurrency.admission,
+    "fairness": concurrency.fairness,
     "idle": many_environments.idle_environment,
     "server": many_environments.idle_server,
     "ready": many_functions.ready,

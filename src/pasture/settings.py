@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from math import inf
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from pasture.domain.limits import Limits
 from pasture.functions.s3_options import AMAZON, S3Options
+from pasture.images.options import ImageOptions
 from pasture.isolation.network.options import DEFAULT_RANGE, NetworkOptions
 from pasture.kit.errors import OperatorError
+from pasture.neighbours.options import DEFAULT, NeighbourOptions
 
 DEFAULT_PORT = 9600
 _KINDS = {
@@ -23,9 +26,12 @@ _KINDS = {
     str: "a text",
     Path: "a path",
     tuple: "a list of texts",
+    dict: "a table of texts",
 }
 _NOT_NEGATIVE = (
     "idle_seconds", "freeze_seconds", "age_seconds", "grace_seconds", "memory_mb", "queue_invocations", "queue_seconds",
+    "image_retry_seconds",
+    "event_time_scale", "event_failed_kept", "event_failed_seconds",
 )  # fmt: skip
 
 
@@ -78,8 +84,22 @@ class Settings:
     """Requests to S3 are signed for this region; for that of the function when it is empty."""
     s3_profile: str = ""
     """Of AWS's configuration files: whose credentials read from S3. Without it, the usual ones of this process."""
+    neighbours: NeighbourOptions = field(default_factory=NeighbourOptions)
+    """The servers of services of AWS that functions, destinations and triggers talk to: the table `[neighbours]`."""
+    with_aws: bool = False
+    """Whether the services without a neighbour are served by moto, which this server starts beside itself."""
+    aws_endpoint: bool = True
+    """Whether functions without the tag `pasture:aws-endpoint` = `off` find this server at AWS_ENDPOINT_URL."""
     url_domain: str = ""
     """A domain all of whose names lead to this server: function URLs are shown under it. Without one they are paths."""
+    registries: Mapping[str, str] = field(default_factory=dict)
+    """Where registries of container images are, if not where their names say: name → URL, the table `[registries]`."""
+    registry_credentials: str = ""
+    """A file like docker's `config.json`, whose `auths` registries are asked with; without it, as nobody."""
+    image_directories: tuple[str, ...] = ()
+    """Below which images may be read from disk (`oci:/…`, `oci-archive:/…`); from nowhere when there are none."""
+    image_retry_seconds: float = 60.0
+    """So long a pull is tried again when a registry does not answer; then the function is Failed."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
     proportional_cpu: bool = True
@@ -98,6 +118,12 @@ class Settings:
     """An environment older than this serves no more, however busy it is."""
     grace_seconds: float = 10.0
     """How long running invocations may go on after the server was told to stop."""
+    event_time_scale: float = 1.0
+    """All waits and ages of asynchronous events times this: 0.01 makes a retry after a minute one after 0.6 s."""
+    event_failed_kept: int = 10_000
+    """So many events that were given up are kept to be shown and redriven, of all functions."""
+    event_failed_seconds: float = 14 * 86_400.0
+    """And for so long."""
     metrics_open: bool = False
     """Whether everyone who reaches the server may read `/metrics`, of all accounts, without a signature."""
     limits: Limits = field(default_factory=Limits)
@@ -126,6 +152,16 @@ class Settings:
     def s3_options(self) -> S3Options:
         return S3Options(self.s3_endpoint, self.s3_region, self.s3_profile)
 
+    @property
+    def image_options(self) -> ImageOptions:
+        """Raises OperatorError."""
+        try:
+            return ImageOptions(
+                self.registries, self.registry_credentials, self.image_directories, self.image_retry_seconds
+            )
+        except ValueError as error:
+            raise OperatorError(f"the settings of container images cannot be: {error}.") from error
+
     def checked(self) -> "Settings":
         """Raises OperatorError for what cannot be."""
         if not self.auth and not self.is_loopback:
@@ -139,9 +175,8 @@ class Settings:
         for limit in fields(self.limits):
             if not 0 <= getattr(self.limits, limit.name) < inf:
                 raise OperatorError(f"limits.{limit.name} cannot be negative or without end.")
-        if not self.limits.scaling_seconds:
-            raise OperatorError("limits.scaling_seconds cannot be zero.")
-        _ = self.network_options
+        _check_not_zero(self)
+        _ = self.network_options, self.image_options
         if self.network_default not in {"nat", "none"}:
             raise OperatorError(f"network_default is {self.network_default!r}; it must be nat or none.")
         if self.s3_endpoint not in {"", AMAZON} and not re.match(r"https?://[^/]", self.s3_endpoint):
@@ -151,13 +186,32 @@ class Settings:
         return self
 
 
+def _check_not_zero(settings: Settings) -> None:
+    for name in ("limits.scaling_seconds", "event_time_scale"):
+        if not attrgetter(name)(settings):
+            raise OperatorError(f"{name} cannot be zero.")
+
+
 def load(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
     """Defaults, then the file, then `overrides` that are not None. Raises OperatorError."""
     values = _from_file(config) if config else {}
     values |= {name: value for name, value in overrides.items() if value is not None}
     limits = values.pop("limits", None)
+    values["neighbours"] = _neighbours(values)
     settings = replace(Settings(), **values)
     return (replace(settings, limits=limits) if limits else settings).checked()
+
+
+def _neighbours(values: dict[str, Any]) -> NeighbourOptions:
+    """The table of the file, and over it `neighbour`: endpoints, or endpoints of services (`sqs=http://…`)."""
+    table = dict(values.get("neighbours", {}))
+    for text in values.pop("neighbour", ()):
+        name, is_named, endpoint = text.partition("=")
+        table |= {name: endpoint} if is_named and "/" not in name else {DEFAULT: text}
+    try:
+        return NeighbourOptions.read(table, embedded=values.get("with_aws", False))
+    except ValueError as error:
+        raise OperatorError(f"{error}.") from error
 
 
 def _from_file(config: Path) -> dict[str, Any]:
@@ -167,10 +221,13 @@ def _from_file(config: Path) -> dict[str, Any]:
         raise OperatorError(f"cannot read the configuration file {config}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OperatorError(f"the configuration file {config} is not TOML: {error}.") from error
+    neighbours = table.pop("neighbours", {})
+    if not isinstance(neighbours, dict):
+        raise OperatorError(f"{config} sets neighbours to {neighbours!r}, which is not a table of services.")
     limits = table.pop("limits", {})
     if not isinstance(limits, dict):
         raise OperatorError(f"{config} sets limits to {limits!r}, which is not a table of limits.")
-    values = _typed(Settings, table, config, "")
+    values = _typed(Settings, table, config, "") | ({"neighbours": neighbours} if neighbours else {})
     if limits:
         values["limits"] = replace(Limits(), **_typed(Limits, limits, config, "limits."))
     return values

@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pasture.environments.assignment import (
     Assignment,
+    Initialise,
     Linger,
     Refuse,
+    Restore,
     Rules,
     Serve,
     Start,
@@ -499,10 +501,13 @@ class Node(RuleBasedStateMachine):
                     (waited,) = (waiting for waiting in self.waiting.values() if invocation in waiting)
                     waited.remove(invocation)
                     self.ended.add(invocation)
-                case Start(environment, key):
+                case Start(environment, key) | Restore(environment, key):
+                    assert self.state.get(environment) == ("resting" if isinstance(step, Restore) else None)
                     self.key[environment], self.state[environment] = key, "starting"
                     self.started.append(self.now)
                     assert self.waiting[key], "nothing is started that nobody waits for"
+                case Initialise(environment, key):
+                    self.key[environment], self.state[environment] = key, "initialising"
                 case Linger(key):
                     assert [e for e in self.answered if self.key[e] == key], "for those only that have answered"
                 case Stop(environment, _):
@@ -584,6 +589,32 @@ class Node(RuleBasedStateMachine):
         del self.key[environment]
         self.take(steps)
 
+    @rule(key=st.sampled_from(sorted(KEYS)), urgently=st.booleans())
+    def a_snapshot_is_wanted(self, key: str, urgently: bool) -> None:
+        if not self.assignment.has_snapshot(key):
+            want = Want("", key, KEYS[key], function_of(key))
+            steps = self.assignment.initialises(want, urgently=urgently)
+            assert not (steps and self.assignment.waiting.short_in_all), "those that wait for room come first"
+            self.take(steps)
+
+    @precondition(lambda self: self.having("initialising"))
+    @rule(data=st.data())
+    def a_snapshot_is_initialised(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(self.having("initialising")))
+        self.state[environment] = "resting"
+        self.take(self.assignment.rests(environment, self.now))
+
+    @precondition(lambda self: self.having("initialising"))
+    @rule(data=st.data())
+    def a_snapshot_cannot_be_initialised(self, data: st.DataObject) -> None:
+        self.take(self.assignment.breaks(data.draw(st.sampled_from(self.having("initialising"))), "no luck"))
+
+    @precondition(lambda self: self.having("resting"))
+    @rule(data=st.data(), at_last=st.booleans())
+    def a_snapshot_has_grown_old(self, data: st.DataObject, at_last: bool) -> None:
+        environment = data.draw(st.sampled_from(self.having("resting")))
+        self.take(self.assignment.renews(environment, at_last=at_last))
+
     @rule(key=st.sampled_from(sorted(KEYS)))
     def a_key_is_retired(self, key: str) -> None:
         if self.assignment.knows(key):
@@ -604,7 +635,8 @@ class Node(RuleBasedStateMachine):
     @invariant()
     def no_function_has_more_environments_than_it_may(self) -> None:
         for function, most in MOST.items():
-            assert len([e for e, state in self.state.items() if state != "stopping" and self.of(e) == function]) <= most
+            theirs = [state for environment, state in self.state.items() if self.of(environment) == function]
+            assert len([state for state in theirs if state in {"starting", "idle", "busy"}]) <= most
 
     def starting(self, key: str) -> int:
         return len([e for e in self.having("starting") if self.key[e] == key])
@@ -631,14 +663,32 @@ class Node(RuleBasedStateMachine):
     @invariant()
     def while_anything_waits_something_is_on_its_way(self) -> None:
         if any(self.waiting.values()):
-            assert self.having("starting") or self.having("busy") or self.having("stopping")
+            on_their_way = ("starting", "busy", "stopping", "initialising")
+            assert [environment for state in on_their_way for environment in self.having(state)]
+
+    @invariant()
+    def nobody_lacks_an_environment_while_a_snapshot_of_his_key_rests(self) -> None:
+        for environment in self.having("resting"):
+            key = self.key[environment]
+            assert not self.assignment.waiting.is_short(key, function_of(key))
+
+    @invariant()
+    def snapshots_have_a_quarter_of_the_memory_at_most(self) -> None:
+        snapshots = [*self.having("resting"), *self.having("initialising")]
+        assert self.assignment.snapshots_promised_mb == sum(KEYS[self.key[e]] for e in snapshots) <= MEMORY / 4
+
+    @invariant()
+    def no_key_has_more_than_one_snapshot_at_rest(self) -> None:
+        at_rest = [self.key[environment] for environment in self.having("resting")]
+        assert len(at_rest) == len(set(at_rest))
 
     def of(self, environment: str) -> str:
         return function_of(self.key[environment])
 
     @invariant()
     def a_retired_key_has_no_idle_environment(self) -> None:
-        assert not [e for e in self.having("idle") if self.key[e] in self.retired_since]
+        unused = [*self.having("idle"), *self.having("resting")]
+        assert not [environment for environment in unused if self.key[environment] in self.retired_since]
 
     @invariant()
     def nothing_idles_past_its_time_when_it_has_been_looked_at(self) -> None:
@@ -656,6 +706,8 @@ class Node(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When everything that is under way comes to its end, every invocation has, and nothing is left."""
         while self.state:
+            for environment in self.having("resting"):
+                self.take(self.assignment.retires(self.key[environment]))
             moving = [environment for environment, state in sorted(self.state.items()) if state != "idle"]
             for environment in moving:
                 self._end(environment)
@@ -673,6 +725,9 @@ class Node(RuleBasedStateMachine):
             del self.state[environment]
             steps = self.assignment.is_gone(environment)
             del self.key[environment]
+        elif state == "initialising":
+            self.state[environment] = "resting"
+            steps = self.assignment.rests(environment, self.now)
         else:
             if state == "busy":
                 self.answered.discard(environment)

@@ -44,7 +44,8 @@ def test_what_belongs_to_an_account_or_a_mapping_has_its_own_dimensions() -> Non
     mapping = Place("1", "eu-west-1", mapping="a-uuid")
     assert dimensions_of(METRICS["PolledEventCount"], mapping) == [(("EventSourceMappingUUID", "a-uuid"),)]
     assert dimensions_of(METRICS["PolledEventCount"], place("f")) == []
-    assert dimensions_of(METRICS["ProvisionedConcurrencyUtilization"], place("f:live")) == [(F, ("Resource", "f:live"))]
+    of_alias = dimensions_of(METRICS["ProvisionedConcurrencyUtilization"], place("f:live", "3"))
+    assert of_alias == [(F,), (F, ("Resource", "f:live"))]
 
 
 def test_dimensions_are_in_order_of_name() -> None:

@@ -157,3 +157,20 @@ def test_code_in_s3_is_read_in_the_callers_name(operation: str, named: dict[str,
     assert needed("lambda", operation, **named)[1:] == [("s3:GetObject", "arn:aws:s3:::b/a/k")]
     (named.get("Code") or named.get("Content") or named)["S3ObjectVersion"] = "v"
     assert needed("lambda", operation, **named)[1:] == [("s3:GetObjectVersion", "arn:aws:s3:::b/a/k")]
+
+
+@pytest.mark.parametrize(
+    ("uri", "repository"),
+    [
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/a/b:v1", "arn:aws:ecr:eu-west-1:123456789012:repository/a/b"),
+        ("127.0.0.1:5000/app", "arn:aws:ecr:eu-west-1:111122223333:repository/127.0.0.1:5000/app"),
+        ("ghcr.io/a/b@sha256:" + "0" * 64, "arn:aws:ecr:eu-west-1:111122223333:repository/ghcr.io/a/b"),
+        ("oci:/srv/app:v1", "arn:aws:ecr:eu-west-1:111122223333:repository/oci:/srv/app"),
+    ],
+)
+def test_an_image_is_pulled_in_the_callers_name(uri: str, repository: str) -> None:
+    asked = {"FunctionName": "f", "Code": {"ImageUri": uri}}
+    assert needed("lambda", "CreateFunction", **asked)[1:] == [("ecr:BatchGetImage", repository)]
+    assert needed("lambda", "UpdateFunctionCode", FunctionName="f", ImageUri=uri)[1:] == [
+        ("ecr:BatchGetImage", repository)
+    ]

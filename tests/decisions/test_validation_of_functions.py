@@ -109,7 +109,7 @@ def test_a_runtime_of_aws_that_is_not_here_is_named_with_those_that_are(runtime:
         InvalidParameterValue,
         (
             f"The runtime {runtime} is valid on AWS and cannot be run by Pasture on this machine. "
-            "Runtimes here: [python3.11, python3.12]. `pasture runtimes list` says what others need."
+            f"Runtimes here: [python3.11, python3.12]. `pasture runtimes install {runtime}` says what it needs."
         ),
     )
 
@@ -241,7 +241,7 @@ def test_code_has_one_source() -> None:
 
 def test_an_image_is_no_code_of_a_zip_function() -> None:
     with pytest.raises(InvalidParameterValue) as failure:
-        check_code({"ImageUri": "x"}, GROUND)
+        check_code({"ImageUri": "x"}, version(), GROUND)
     assert failure.value.message == "Please don't provide ImageUri when updating a function with packageType Zip."
 
 
@@ -258,7 +258,6 @@ def test_another_architecture_than_the_machines_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"PackageType": "Image"}, "PackageType Image"),
         ({"Code": {"S3Bucket": "b", "S3Key": "k", "S3ObjectStorageMode": "REFERENCE"}}, "REFERENCE"),
         ({"PublishTo": "LATEST_PUBLISHED"}, "PublishTo"),
         ({"DurableConfig": {"ExecutionTimeout": 1}}, "DurableConfig"),

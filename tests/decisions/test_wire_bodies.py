@@ -20,7 +20,7 @@ MIB = 1024 * 1024
         ("POST", "/2021-11-15/functions/f/response-streaming-invocations", 6_291_556 + MIB),
         ("POST", "/2014-11-13/functions/f/invoke-async/", 6_291_556 + MIB),
         ("PUT", "/2015-03-31/functions/f/configuration", 8 * MIB),
-        ("POST", "/", 8 * MIB),
+        ("POST", "/", 20 * MIB),
     ],
 )
 def test_the_limit_is_that_of_the_operation(method: str, target: str, limit: int) -> None:
@@ -45,7 +45,7 @@ def test_the_gateway_answers_with_a_request_id_of_its_own() -> None:
             "/2015-03-31/functions/f/invocations",
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
         ),
-        ("POST", "/", "Request must be smaller than 8388608 bytes"),
+        ("POST", "/", "Request must be smaller than 20971520 bytes"),
     ],
 )
 def test_what_is_too_large_is_refused_in_aws_words_and_the_connection_ends(

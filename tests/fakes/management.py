@@ -84,17 +84,23 @@ class Management:
         self.activation = Activation(self.catalog, self.packages, runtimes)
         self.settling = MappingSettling(self.catalog.event_source_mappings)
 
+        self.lacking: dict[tuple[str, str], str] = {}
+        """What roles are not allowed: (role, target) → action."""
+
+        def lacks(role: str, target: str, _holder: str) -> str:
+            return self.lacking.get((role, target), "")
+
         def link(base: str, sha256: str, name: str) -> str:
             return f"{base}/{sha256[:8]}/{name}"
 
         sources = Sources(self.packages, S3(S3Options(s3_endpoint), limits.code_unzipped_bytes))
         self._holders = [
-            FunctionsOperations(self.catalog, runtimes, link, sources, limits, architecture="x86_64"),
+            FunctionsOperations(self.catalog, runtimes, link, sources, limits, architecture="x86_64", lacks=lacks),
             VersionsOperations(self.catalog, runtimes, limits),
             AliasesOperations(self.catalog, limits),
             LayersOperations(self.catalog.layers, link, sources),
             AccountOperations(self.catalog, limits),
-            *settings_operations(self.catalog, self.clock, counting()),
+            *settings_operations(self.catalog, self.clock, counting(), lacks=lacks),
         ]
 
     async def call(self, operation: str, *, scope: Scope = HERE, **request: Any) -> dict[str, Any]:

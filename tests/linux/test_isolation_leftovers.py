@@ -4,15 +4,17 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from contracts.isolation_programs import box, program, shell
-from linux.box_fixtures import OWNER, attached, opened, skip_without_namespaces, until
+from contracts.isolation_programs import MIB, box, program, shell
+from linux.box_fixtures import OWNER, attached, opened, skip_without_limits, skip_without_namespaces, until
 from pasture.isolation import launching, stock
 from pasture.isolation.launcher import limits
 from pasture.isolation.spec import Exit, Isolation, Process, Sandbox
@@ -112,6 +114,30 @@ async def test_boxes_that_are_being_made_when_the_launcher_is_killed_are_made_by
     assert groups() == set()
 
 
+async def test_a_box_whose_launcher_is_killed_while_its_tmp_is_prepared_is_made_by_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path) as isolation:
+        for turn in range(3):
+            making = asyncio.create_task(isolation.create(box(f"box-{turn}", tmp=(32 + turn) * MIB)))
+            await asyncio.sleep(0)  # it has chosen its launcher, and waits for an image of this size
+            os.kill(launcher_pid(), signal.SIGKILL)
+            assert await shell(await making, "echo fine") == (Exit(0), "fine\n")
+
+
+async def test_a_launcher_that_has_died_says_so_to_whoever_asks_it_for_a_box(tmp_path: Path) -> None:
+    hierarchy = limits.find(OWNER)
+    (tmp_path / "boxes").mkdir()
+    launcher, _ = await launching.launch(tmp_path / "boxes", OWNER, hierarchy, stock.Numbers(10))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        os.kill(launcher.pid, signal.SIGKILL)
+        await until(lambda: not launcher.is_alive)
+        with pytest.raises(launching.LauncherGone):
+            await launcher.create(box("late"), theirs, "")
+    with suppress(ProcessLookupError):
+        await launcher.close()
+    hierarchy.clear()
+
+
 async def test_what_was_kept_ready_for_a_burst_is_given_back_when_nobody_asks_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +172,22 @@ async def test_when_server_and_launcher_are_killed_the_next_start_clears_up(tmp_
         # The new launcher's own blank box, at most.
         assert len(groups()) <= 1
         assert await shell(await isolation.create(box("one")), "echo fine") == (Exit(0), "fine\n")
+    assert groups() == set()
+
+
+async def test_a_frozen_box_whose_server_and_launcher_are_killed_stays_until_the_next_start_ends_it(
+    tmp_path: Path,
+) -> None:
+    skip_without_limits()
+    server = _Server(tmp_path, "frozen")
+    os.kill(server.launcher, signal.SIGKILL)
+    server.kill()
+    await until(lambda: is_gone(server.launcher))
+    # Its init would end with the server; but frozen it does not hear of it.
+    assert [pid for pid in server.pids if is_gone(pid)] == []
+    async with opened(tmp_path):
+        assert [pid for pid in server.pids if not is_gone(pid)] == []
+    assert attached(tmp_path) == []
     assert groups() == set()
 
 
@@ -200,10 +242,11 @@ async def test_boxes_are_made_while_the_descriptors_of_the_launcher_are_many(tmp
 class _Server:
     """A server process with one box in which something runs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *how: str) -> None:
+        """`how`: `frozen`, or nothing."""
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(directory), OWNER], stdout=subprocess.PIPE, env=environment, text=True
+            [sys.executable, __file__, str(directory), OWNER, *how], stdout=subprocess.PIPE, env=environment, text=True
         )
         assert self._process.stdout is not None
         self.launcher, *self.pids = json.loads(self._process.stdout.readline())
@@ -213,9 +256,11 @@ class _Server:
         self._process.communicate()
 
 
-async def _serve(directory: Path, owner: str) -> None:
+async def _serve(directory: Path, owner: str, *how: str) -> None:
     async with opened(directory, owner) as isolation:
         sandbox = await _with_program(isolation)
+        if how == ("frozen",):
+            await sandbox.freeze()
         print(json.dumps([launcher_pid(), *sandbox.pids()]), flush=True)  # noqa: T201  to the test
         await asyncio.Event().wait()
 
@@ -227,4 +272,4 @@ async def _with_program(isolation: Isolation) -> Sandbox:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(_serve(Path(sys.argv[1]), *sys.argv[2:]))

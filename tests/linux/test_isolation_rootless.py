@@ -56,7 +56,13 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "suite", ["contracts/test_isolation.py", "linux/test_isolation_inside.py", "linux/test_isolation_syscalls.py"]
+    "suite",
+    [
+        "contracts/test_isolation.py",
+        "linux/test_isolation_inside.py",
+        "linux/test_isolation_syscalls.py",
+        "linux/test_image_root.py",
+    ],
 )
 def test_as_an_ordinary_user_the_suite_passes(suite: str, directory: Path) -> None:
     if os.geteuid() != 0:

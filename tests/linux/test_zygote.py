@@ -239,6 +239,16 @@ async def test_it_starts_again_in_the_same_box(functions: Functions, zygote: Zyg
         assert json.loads(text)["argv"][0] == ["/var/runtime/script.py", "everything"]
 
 
+async def test_it_starts_though_another_program_of_its_box_has_killed_the_process_kept_for_it(
+    functions: Functions, zygote: Zygote
+) -> None:
+    sandbox = await functions.box()
+    how, text = await run(sandbox, "/bin/sh", "-c", "kill -9 -1; echo killed")
+    assert (how, text) == (Exit(0), "killed\n")
+    how, _ = await run(sandbox, *zygote.command, "everything", environment=ENVIRONMENT, directory="/var/task")
+    assert how == Exit(0)
+
+
 async def test_of_a_zygote_that_is_killed_the_boxes_live_on_and_another_takes_its_place(
     functions: Functions, zygote: Zygote
 ) -> None:

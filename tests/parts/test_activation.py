@@ -20,6 +20,7 @@ from pasture.functions.catalog import Catalog
 from pasture.functions.package import Packages
 from pasture.functions.records import FunctionKey
 from pasture.kit.clock import ManualClock
+from pasture.kit.settling import LONGEST_DELAY
 from pasture.runtimes.fake import FakeFamily
 from pasture.runtimes.registry import Runtimes
 from pasture.runtimes.spec import InstalledRuntime
@@ -184,7 +185,7 @@ async def test_the_wait_between_two_tries_has_a_bound(tmp_path: Path) -> None:
     await node.start()
     await node.create()
     await node.settled()
-    assert max(node.slept) == node.slept[-1] == activation_module.LONGEST_DELAY
+    assert max(node.slept) == node.slept[-1] == LONGEST_DELAY
     await node.stop()
 
 

@@ -11,13 +11,26 @@ from parts.cli_endpoint import Endpoint, answer, refusal, run, serving
 PATH = "GET /_pasture/status"
 TOLD = {
     "environments": {"starting": 1, "idle": 2, "busy": 3, "stopping": 0},
-    "memory": {"promised_mb": 1536, "total_mb": 4096},
+    "snapshots": {"initialising": 0, "resting": 2},
+    "memory": {"promised_mb": 1536, "snapshots_mb": 256, "total_mb": 4096},
     "starts_at_once": 8,
     "waiting": {"invocations": 5, "without_room": 4},
     "stock": 2,
     "functions": {
-        "hello": {"invocations": 3, "environments": {"busy": 3, "idle": 1}, "memory_mb": 512, "without_room": 4},
-        "gone": {"invocations": 1, "environments": {}, "memory_mb": 0, "without_room": 0},
+        "hello": {
+            "invocations": 3,
+            "environments": {"starting": 0, "idle": 1, "busy": 3, "stopping": 0},
+            "snapshots": {"initialising": 0, "resting": 2},
+            "memory_mb": 512,
+            "without_room": 4,
+        },
+        "gone": {
+            "invocations": 1,
+            "environments": {"starting": 0, "idle": 0, "busy": 0, "stopping": 0},
+            "snapshots": {"initialising": 0, "resting": 0},
+            "memory_mb": 0,
+            "without_room": 0,
+        },
     },
 }
 
@@ -32,15 +45,16 @@ def test_people_are_shown_the_machine_and_a_line_for_each_function(endpoint: End
     endpoint.answers = {PATH: answer(TOLD)}
     result = run("status")
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[:4] == [
-        "Memory: 1,536 of 4,096 MB are promised.",
+    assert result.stdout.splitlines()[:5] == [
+        "Memory: 1,536 of 4,096 MB are promised, 256 of them to snapshots.",
         "Environments: 1 starting, 2 idle, 3 busy, 0 stopping.",
+        "Snapshots: 0 initialising, 2 resting.",
         "Waiting: 5, of which 4 have no room.",
         "Sandboxes in stock: 2.",
     ]
-    assert [line.split() for line in result.stdout.splitlines()[6:]] == [
-        ["hello", "3", "0", "1", "3", "0", "512", "MB", "4"],
-        ["gone", "1", "0", "0", "0", "0", "0", "MB", "0"],
+    assert [line.split() for line in result.stdout.splitlines()[7:]] == [
+        ["hello", "3", "0", "1", "3", "0", "2", "512", "MB", "4"],
+        ["gone", "1", "0", "0", "0", "0", "0", "0", "MB", "0"],
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from fakes.functions import a_version, an_invocation
 from pasture.domain.errors import ServiceError, TooManyRequests
 from pasture.domain.function import FunctionVersion
+from pasture.domain.function_settings import Claims
 from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
@@ -22,12 +23,12 @@ class Account:
 
     def __init__(self) -> None:
         self.reserved: dict[str, int] = {}
-        self.invoker = DirectInvoker(self._run, Limits(concurrent_executions=10), self._reserved)
+        self.invoker = DirectInvoker(self._run, Limits(concurrent_executions=10), self._claimed)
         self.running: list[asyncio.Task[Outcome]] = []
         self.end = asyncio.Event()
 
-    async def _reserved(self, _scope: Scope, name: str) -> tuple[int | None, int]:
-        return self.reserved.get(name), sum(self.reserved.values())
+    async def _claimed(self, _scope: Scope, name: str) -> Claims:
+        return Claims(self.reserved.get(name), sum(self.reserved.values()))
 
     async def _run(self, _version: FunctionVersion, _invocation: Invocation, slot: Slot) -> Outcome:
         await self.end.wait()

@@ -479,7 +479,7 @@ async def test_a_program_that_cannot_be_started_is_an_invalid_entrypoint(worlds:
     outcome = await world.serve()
     assert (outcome.error_type, json.loads(outcome.payload)["errorMessage"]) == (
         "Runtime.InvalidEntrypoint",
-        "RequestId: r1 Error: cannot execute /var/lang/bin/python3.12: No such file or directory.",
+        "RequestId: r1 Error: fork/exec /var/lang/bin/python3.12: no such file or directory",
     )
 
 

@@ -14,7 +14,8 @@ from fakes.functions import a_version
 from pasture.api.call import Call, Principal
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.payload import check_json
-from pasture.domain.errors import ApiError, InvalidRequestContent
+from pasture.domain.errors import ApiError, InvalidRequestContent, RecursiveInvocation
+from pasture.domain.events import Event
 from pasture.domain.function import Function, FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
 from pasture.domain.limits import Limits
@@ -22,8 +23,10 @@ from pasture.domain.scope import Scope
 from pasture.http.message import Headers, Request
 from pasture.invoke.admission import Slot
 from pasture.invoke.direct import DirectInvoker
+from pasture.invoke.recursion import Recursion
 from pasture.invoke.resolving import Resolver
 from pasture.kit.clock import ManualClock
+from pasture.store.errors import StoreFull
 
 F = a_version()
 
@@ -39,8 +42,22 @@ class Door:
         self.outcome = outcome or Outcome(Status.SUCCESS, b'"ok"')
         self.invoked: list[tuple[FunctionVersion, Invocation]] = []
         resolver = Resolver(self._find, no_version)
-        self.operations = InvokeOperations(resolver, self._invoke, limits or Limits(), ManualClock(0x5F000000))
+        self.operations = InvokeOperations(
+            resolver,
+            self._invoke,
+            self._accept,
+            limits or Limits(),
+            ManualClock(0x5F000000),
+            Recursion(self._find, lambda _name, _place: None).stop,
+        )
         self.answer_headers: dict[str, str] = {}
+        self.accepted: list[Event] = []
+        self.disk_is_full = False
+
+    async def _accept(self, event: Event) -> None:
+        if self.disk_is_full:
+            raise StoreFull("cannot write: full.")
+        self.accepted.append(event)
 
     async def _find(self, scope: Scope, name: str) -> Function | None:
         return Function(latest=F, active=F) if (scope, name) == (F.scope, F.name) else None
@@ -57,10 +74,15 @@ class Door:
         self.answer_headers = dict(call.answer_headers)
         return answer
 
+    async def call_async(self, **request: Any) -> dict[str, Any]:
+        http = Request("POST", "/2014-11-13/functions/f/invoke-async", Headers([]))
+        call = Call("request-1", "InvokeAsync", Scope(), Principal(), http, "http://localhost:9600")
+        return await self.operations.invoke_async(call, {"FunctionName": "f", **request})
+
     async def refusal(self, **request: Any) -> tuple[str, str]:
         with pytest.raises(ApiError) as caught:
             await self.call(**request)
-        assert self.invoked == []
+        assert (self.invoked, self.accepted) == ([], [])
         return caught.value.code, caught.value.message
 
     @property
@@ -82,7 +104,7 @@ async def test_an_invocation_carries_what_the_caller_sent() -> None:
         request_id="request-1",
         function_arn="arn:aws:lambda:us-east-1:000000000000:function:f",
         payload=b'{"a":1}',
-        trace_id="Root=1-a;Sampled=1",
+        trace_id="Root=1-a;Sampled=1;Lineage=1:9be734d8:0",
         client_context='{"custom":{"a":"é"}}',
         tail=True,
     )
@@ -120,8 +142,22 @@ async def test_an_invocation_without_a_trace_gets_one_that_is_told() -> None:
     door = Door()
     await door.call()
     trace = door.invocation.trace_id
-    assert re.fullmatch(r"Root=1-5f000000-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", trace)
+    assert re.fullmatch(r"Root=1-5f000000-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0;Lineage=1:9be734d8:0", trace)
     assert door.answer_headers == {"X-Amzn-Trace-Id": trace}
+
+
+async def test_the_seventeenth_of_a_chain_is_stopped_or_as_an_event_accepted_to_be_stopped() -> None:
+    door = Door()
+    for _ in range(16):
+        await door.call({"X-Amzn-Trace-Id": door.answer_headers.get("X-Amzn-Trace-Id", "Root=1-a")})
+    headers = dict(door.answer_headers)
+    assert headers == {"X-Amzn-Trace-Id": "Root=1-a;Lineage=1:9be734d8:15"}
+    with pytest.raises(RecursiveInvocation):
+        await door.call(headers)
+    await door.call(headers, InvocationType="DryRun")
+    assert len(door.invoked) == 16
+    await door.call(headers, InvocationType="Event")
+    assert [event.trace_id for event in door.accepted] == ["Root=1-a;Lineage=1:9be734d8:16"]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +195,64 @@ async def test_a_qualifier_that_is_not_there_is_not_found() -> None:
     )
 
 
-async def test_an_asynchronous_invocation_is_refused_and_not_run_in_another_way() -> None:
-    code, message = await Door().refusal(InvocationType="Event")
-    assert (code, "InvocationType Event" in message) == ("NotImplementedException", True)
+# Events...
+
+
+async def test_an_event_is_kept_as_it_was_sent_and_answered_without_a_body() -> None:
+    door = Door()
+    context = base64.b64encode(b"{}").decode()
+    answer = await door.call(
+        {"X-Amzn-Trace-Id": "Root=1-a"},
+        InvocationType="Event",
+        Payload=b'{"a":1}',
+        ClientContext=context,
+        LogType="Tail",
+    )
+    (event,) = door.accepted
+    assert (answer, door.invoked) == ({"StatusCode": 202}, [])
+    assert replace(event, trace_id="") == Event("request-1", F.scope, "f", "", b'{"a":1}', float(0x5F000000))
+    assert event.trace_id.startswith("Root=1-a;Lineage=1:")
+    assert door.answer_headers == {"X-Amzn-Trace-Id": "Root=1-a"}
+
+
+async def test_an_event_for_a_qualifier_keeps_it() -> None:
+    door = Door()
+    await door.call(InvocationType="Event", Qualifier="$LATEST")
+    await door.call(InvocationType="Event", FunctionName="f:$LATEST")
+    assert [(event.qualifier, event.payload) for event in door.accepted] == [("$LATEST", b"{}")] * 2
+
+
+async def test_an_event_of_the_old_operation_is_kept_too() -> None:
+    door = Door()
+    assert await door.call_async(InvokeArgs=b"[1]") == {"Status": 202}
+    assert [event.payload for event in door.accepted] == [b"[1]"]
+
+
+async def test_events_have_limits_of_their_own() -> None:
+    large, largest = b'"' + b"x" * 1_048_575 + b'"', b'"' + b"x" * 1_048_574 + b'"'
+    assert await Door().refusal(InvocationType="Event", Payload=large) == (
+        "RequestTooLargeException",
+        "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+    )
+    door = Door()
+    await door.call(InvocationType="Event", Payload=largest)
+    assert len(door.accepted) == 1
+    with pytest.raises(ApiError) as caught:
+        await door.call_async(InvokeArgs=b'"' + b"x" * 262_143 + b'"')
+    assert caught.value.message.endswith("(limit 262144 bytes)")
+
+
+async def test_an_event_is_checked_as_an_invocation_is() -> None:
+    assert (await Door().refusal(InvocationType="Event", Qualifier="live"))[0] == "ResourceNotFoundException"
+    assert (await Door().refusal(InvocationType="Event", Payload=b"}"))[0] == "InvalidRequestContentException"
+    assert (await Door().refusal(InvocationType="Event", TenantId="blue"))[0] == "InvalidParameterValueException"
+
+
+async def test_an_event_that_cannot_be_kept_is_not_accepted() -> None:
+    door = Door()
+    door.disk_is_full = True
+    code, message = await door.refusal(InvocationType="Event")
+    assert (code, "could not be queued" in message) == ("ServiceException", True)
 
 
 async def test_a_payload_over_the_limit_is_refused_with_its_size() -> None:

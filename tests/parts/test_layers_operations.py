@@ -94,7 +94,7 @@ async def test_every_publication_has_the_next_number_whatever_was_deleted(node: 
                 "InvalidParameterValueException",
                 (
                     "Error occurred while GetObject. This server has no S3: set s3_endpoint "
-                    "(`pasture serve --s3-endpoint`), or send the package as ZipFile."
+                    "(`pasture serve --s3-endpoint`) or a neighbour that serves s3, or send the package as ZipFile."
                 ),
             ),
         ),

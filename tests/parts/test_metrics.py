@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fakes.functions import a_version
+from pasture.domain.function_settings import Claims
 from pasture.domain.scope import Scope
 from pasture.kit.clock import ManualClock
 from pasture.metrics.names import NAMESPACE, Dimensions, Place
@@ -34,7 +35,7 @@ class Node:
 
     def invoke(self, arn: str = ARN, *, ms: float = 10.0, failed: bool = False, version: str = "$LATEST") -> None:
         counter = self.metrics.recorder.counter(a_version(version=version), arn)
-        left = counter.admitted(False, 0)
+        left = counter.admitted(Claims(None, 0))
         counter.reported(ms, failed)
         left()
 
@@ -108,7 +109,7 @@ async def test_an_alias_shows_which_versions_ran(node: Node) -> None:
 async def test_concurrency_is_the_most_that_ran_at_once(node: Node) -> None:
     counter = node.metrics.recorder.counter(a_version(), ARN)
     other = node.metrics.recorder.counter(a_version(name="g"), ARN[:-1] + "g")
-    left = [counter.admitted(False, 100), counter.admitted(False, 100), other.admitted(True, 100)]
+    left = [counter.admitted(Claims(None, 100)), counter.admitted(Claims(None, 100)), other.admitted(Claims(1, 100))]
     most = {}
     for name, dimensions in (
         ("ConcurrentExecutions", ()),
@@ -125,7 +126,7 @@ async def test_concurrency_is_the_most_that_ran_at_once(node: Node) -> None:
 
 
 async def test_what_runs_for_minutes_counts_in_each_of_them(node: Node) -> None:
-    left = node.metrics.recorder.counter(a_version(), ARN).admitted(False, 0)
+    left = node.metrics.recorder.counter(a_version(), ARN).admitted(Claims(None, 0))
     for _ in range(3):
         await node.metrics.flush()
         node.clock.advance(60)
@@ -158,7 +159,7 @@ async def test_counters_of_functions_that_rest_are_forgotten_when_there_are_many
 ) -> None:
     monkeypatch.setattr("pasture.metrics.recorder._REMEMBERED", 10)
     recorder = node.metrics.recorder
-    left = recorder.counter(a_version(), ARN).admitted(False, 0)
+    left = recorder.counter(a_version(), ARN).admitted(Claims(None, 0))
     for number in range(20):
         node.invoke(f"{ARN}-{number}:live", version="1")
     node.clock.advance(60)

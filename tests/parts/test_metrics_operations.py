@@ -13,14 +13,13 @@ from botocore.validate import ParamValidator
 from fakes.functions import a_version
 from pasture.api.call import Call, Principal
 from pasture.api.metrics_operations import MetricsOperations
-from pasture.domain.errors import ApiError, ValidationError
+from pasture.domain.errors import ApiError, InvalidParameterValue, ValidationError
 from pasture.domain.scope import Scope
 from pasture.http.message import Headers, Request
 from pasture.kit.clock import ManualClock
 from pasture.metrics.errors import (
     InvalidNextToken,
     InvalidParameterCombination,
-    InvalidParameterValue,
     MissingRequiredParameter,
 )
 from pasture.metrics.service import Metrics

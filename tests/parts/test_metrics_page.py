@@ -16,6 +16,7 @@ from pasture.api.auth.authorisation import Authorizer
 from pasture.api.auth.keys import KeyRing
 from pasture.api.metrics_page import MetricsPage, NoSuchPage
 from pasture.domain.errors import AccessDenied, ApiError
+from pasture.domain.function_settings import Claims
 from pasture.domain.scope import Scope
 from pasture.http.message import Headers, Request, Response
 from pasture.kit.clock import SystemClock
@@ -40,7 +41,7 @@ class Node:
         arn = scope.function_arn(name, "live")
         counter = self.metrics.recorder.counter(a_version(scope=scope, name=name, version="3"), arn)
         for number, ms in enumerate(durations):
-            counter.admitted(False, 0)()
+            counter.admitted(Claims(None, 0))()
             counter.reported(ms, number < failed)
 
     def signed(self, policy: dict[str, Any] | None = None) -> Request:

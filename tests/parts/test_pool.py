@@ -176,7 +176,7 @@ async def test_when_a_box_cannot_be_made_the_caller_is_told_why_and_nothing_is_r
             "An execution environment could not be provided: cannot mount the code: No space left on device."
         )
         assert [r.levelno for r in caplog.records] == [logging.ERROR]
-        assert (n.pool._versions, n.pool._keys, n.pool._pending) == ({}, {}, {})
+        assert (n.pool._versions, n.pool._keys, n.pool._callers._pending) == ({}, {}, {})
 
 
 async def test_when_an_environment_cannot_even_be_planned_the_caller_is_told_and_nothing_is_remembered() -> None:
@@ -185,7 +185,7 @@ async def test_when_an_environment_cannot_even_be_planned_the_caller_is_told_and
         with pytest.raises(ServiceError, match="the runtime has gone"):
             await n.run()
         await n.until(lambda: not n.pool._versions)
-        assert (n.pool._keys, n.pool._pending) == ({}, {})
+        assert (n.pool._keys, n.pool._callers._pending) == ({}, {})
 
 
 async def test_every_caller_that_waits_is_told_when_no_box_can_be_made() -> None:
@@ -270,7 +270,7 @@ async def test_a_caller_that_goes_before_there_is_an_environment_leaves_no_trace
         await asyncio.sleep(0)
         caller.cancel()
         await asyncio.wait({caller})
-        await n.until(lambda: not n.pool._pending)
+        await n.until(lambda: not n.pool._callers._pending)
         assert (await n.run(b"2")).payload == b"2"
 
 
@@ -381,6 +381,9 @@ class Slot:
     def __init__(self, environments: int = 0) -> None:
         self.environments = environments
         self.given_back = 0
+
+    def served(self, provisioned: bool) -> None:
+        pass
 
     def give_back(self) -> None:
         self.given_back += 1

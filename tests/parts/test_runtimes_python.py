@@ -1,17 +1,19 @@
 """The Python runtime as functions meet it: real interpreters, the real runtime client, a small Runtime API."""
 
-import json
+import fcntl
+import gc
 import os
+import shutil
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parts.small_runtime_api import RESPONSE, RuntimeApi, runtime_api
+from pasture.runtimes.in_use import Held, remove_unused
 from pasture.runtimes.kinds.python import PythonFamily
 from pasture.runtimes.spec import InstalledRuntime
 
@@ -28,61 +30,10 @@ def runtime(cache: Path) -> InstalledRuntime:
     return family.install(newest)
 
 
-@dataclass
-class RuntimeApi:
-    """Serves one event, keeps what comes back, and then leaves `/next` unanswered by closing."""
-
-    event: object = None
-    received: dict[str, Any] = field(default_factory=dict)
-    address: str = ""
-    done: threading.Event = field(default_factory=threading.Event)
-    served: int = 0
-
-
-def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            api.served += 1
-            if api.served > 1:
-                api.done.set()
-                self.close_connection = True
-                return
-            body = json.dumps(api.event).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
-            self.send_header("Lambda-Runtime-Deadline-Ms", "9999999999999")
-            self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:f")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            api.received[self.path.removeprefix("/2018-06-01/runtime")] = json.loads(body)
-            self.send_response(202)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            if "/error" in self.path and "invocation" not in self.path:
-                api.done.set()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    return Handler
-
-
 @pytest.fixture
 def api() -> Iterator[RuntimeApi]:
-    api = RuntimeApi()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
-    api.address = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield api
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with runtime_api() as api:
+        yield api
 
 
 def run(runtime: InstalledRuntime, api: RuntimeApi, task: Path, handler: str, event: object = None) -> dict[str, Any]:
@@ -107,9 +58,6 @@ def run(runtime: InstalledRuntime, api: RuntimeApi, task: Path, handler: str, ev
         process.kill()
         process.wait()
     return api.received
-
-
-RESPONSE = "/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response"
 
 
 def test_a_handler_gets_its_event_and_its_answer_goes_back(
@@ -200,3 +148,92 @@ def test_a_runtime_that_is_installed_is_found_by_the_next_process_without_instal
 ) -> None:
     no_pip = PythonFamily(cache, pip=Path("/nowhere/python"))
     assert no_pip.find(runtime.identifier) == runtime
+
+
+# What nobody uses any more...
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """What two releases have installed."""
+    for name in ("former", "current"):
+        (tmp_path / "python3.12" / name / "boto3").mkdir(parents=True)
+    return tmp_path / "python3.12" / "former", tmp_path / "python3.12" / "current"
+
+
+def test_an_installation_removes_what_former_releases_installed_for_that_interpreter(
+    runtime: InstalledRuntime, cache: Path
+) -> None:
+    packages = runtime.mounts[-1].source
+    former, of_another, half_removed = (
+        packages.parent / "former",
+        cache / "python3.0" / "former",
+        packages.parent / ".removing-old",
+    )
+    for directory in (former, of_another, half_removed):
+        (directory / "boto3").mkdir(parents=True)
+    PythonFamily(cache, pip=Path("/nowhere/python")).install(runtime.identifier)
+    assert former.exists(), "it was installed already"
+    away = packages.rename(packages.with_name(".making-again"))
+    PythonFamily(cache).install(runtime.identifier)
+    assert not away.exists()
+    assert list(packages.parent.iterdir()) == [packages]
+    assert of_another.exists()
+
+
+def test_what_another_server_uses_stays_until_it_ends_however_it_does(two: tuple[Path, Path]) -> None:
+    former, current = two
+    program = "import sys; from pathlib import Path; from pasture.runtimes.in_use import Held\n"
+    program += "held = Held(); print(held.hold(Path(sys.argv[1])), flush=True); sys.stdin.read()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, former], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"True\n"
+        remove_unused(former.parent, keep=current)
+        assert former.exists()
+        server.kill()
+        server.wait()
+    remove_unused(former.parent, keep=current)
+    assert list(former.parent.iterdir()) == [current]
+
+
+def test_who_comes_while_it_is_removed_does_not_find_it(two: tuple[Path, Path]) -> None:
+    former, _ = two
+    descriptor = os.open(former, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert not Held().hold(former)
+    finally:
+        os.close(descriptor)
+    assert Held().hold(former)
+
+
+def test_what_was_held_and_has_gone_all_the_same_is_not_there(two: tuple[Path, Path]) -> None:
+    former, _ = two
+    held = Held()
+    assert held.hold(former)
+    shutil.rmtree(former)
+    assert not held.hold(former)
+
+
+def test_one_that_has_come_back_under_its_name_is_held_anew(two: tuple[Path, Path]) -> None:
+    former, current = two
+    held = Held()
+    assert held.hold(former)
+    shutil.rmtree(former)
+    (former / "boto3").mkdir(parents=True)
+    assert held.hold(former)
+    remove_unused(former.parent, keep=current)
+    assert former.exists()
+
+
+def test_a_hold_ends_with_its_holder(two: tuple[Path, Path]) -> None:
+    former, current = two
+    held = Held()
+    assert held.hold(former)
+    del held
+    gc.collect()
+    remove_unused(former.parent, keep=current)
+    assert not former.exists()

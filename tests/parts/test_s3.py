@@ -11,6 +11,7 @@ import pytest
 from fakes.s3 import KEYS, Scripted, client, refusal, serving
 from pasture.domain.errors import ApiError
 from pasture.domain.limits import Limits
+from pasture.domain.scope import Scope
 from pasture.functions.package import Packages
 from pasture.functions.s3 import S3, S3Object
 from pasture.functions.s3_options import S3Options
@@ -41,7 +42,7 @@ def store() -> Iterator[str]:
 async def fetched(url: str, tmp_path: Path, wanted: S3Object = OBJECT, limit: int = 10_000_000, **more: Any) -> bytes:
     file = tmp_path / "file"
     file.touch()
-    await S3(S3Options(url), limit, **more).fetch(wanted, "us-east-1", file)
+    await S3(S3Options(url), limit, **more).fetch(wanted, Scope(), file)
     return file.read_bytes()
 
 
@@ -186,7 +187,7 @@ async def test_who_stops_waiting_leaves_no_file(tmp_path: Path) -> None:
     sources = Sources(packages, S3(S3Options(s3.url), 10_000_000))
 
     async def take() -> None:
-        async with sources.package({"S3Bucket": "bucket", "S3Key": "k"}, "us-east-1"):
+        async with sources.package({"S3Bucket": "bucket", "S3Key": "k"}, Scope()):
             pytest.fail("it cannot have come")
 
     taking = asyncio.create_task(take())

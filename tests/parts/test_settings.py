@@ -55,7 +55,7 @@ def test_limits_may_be_given_as_such() -> None:
     [
         (
             "colour = 1",
-            "sets colour, which is no setting. Known are: age_seconds, auth, data_dir, freeze_seconds, grace_seconds,",
+            "sets colour, which is no setting. Known are: age_seconds, auth, aws_endpoint, data_dir,",
         ),
         ("[limits]\nspeed = 1", "sets limits.speed, which is no setting. Known are: async_payload_bytes,"),
         ('port = "x"', "sets port to 'x', which is not a whole number."),

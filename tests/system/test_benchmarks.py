@@ -44,6 +44,23 @@ def test_chosen_rows_are_measured_and_printed_as_a_table(tmp_path: Path) -> None
     assert leftovers(tmp_path) == ([], [])
 
 
+def test_rows_of_concurrency_are_measured_beside_what_they_are_compared_with(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    run = start(tmp_path, "--rows", "scale,admission,fairness", "--json", str(figures))
+    _, said = run.communicate(timeout=110)
+    assert run.returncode == 0, said
+    rows: list[dict[str, Any]] = json.loads(figures.read_text())["rows"]
+    assert [row["row"].split(" ", 2)[:2] for row in rows] == [
+        *[["from", "0"]] * 2,
+        *[["admission", "and"]] * 2,
+        *[["a", "quiet"]] * 2,
+    ]
+    assert all(row["median"] > 0 for row in rows)
+    # The kernel's floor needs root; the others are compared with ourselves.
+    assert all((row["ratio"] or 0) > 0 or "root" in row["note"] for row in rows)
+    assert leftovers(tmp_path) == ([], [])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     run = start(tmp_path, "--rows", "cold")

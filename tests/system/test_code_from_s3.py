@@ -22,8 +22,8 @@ from system.node import ROLE, RUNTIME, Server, package
 
 CODE = "def handler(event, context):\n    return {answer!r}\n"
 NOT_CONFIGURED = (
-    "Error occurred while GetObject. This server has no S3: set s3_endpoint (`pasture serve --s3-endpoint`), "
-    "or send the package as ZipFile."
+    "Error occurred while GetObject. This server has no S3: set s3_endpoint (`pasture serve --s3-endpoint`) "
+    "or a neighbour that serves s3, or send the package as ZipFile."
 )
 NO_KEY = "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist."
 CONFIGURATION: dict[str, Any] = {"Runtime": RUNTIME, "Handler": "app.handler", "Role": ROLE}

@@ -40,8 +40,8 @@ STEPS = [step for tables in TABLES.values() for table in tables for step in tabl
 _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.(\d{3}\+0000|\d{6}Z)"), "<time>"),
+    (re.compile(r"http://127\.0\.0\.1:\d+/_pasture/url/\S+"), "<function-url>"),
     (re.compile(r"http://127\.0\.0\.1:\d+/_pasture/\S+"), "<url>"),
-    (re.compile(r"http://\S+\.lambda-url\.\S+"), "<function-url>"),
     (re.compile(r"arn:aws:lambda:us-east-1::runtime:\S+"), "<runtime-version>"),
     (re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}\S*"), "<trace>"),
     (re.compile(r"csc-[0-9a-z]{17}"), "<csc>"),

@@ -221,13 +221,6 @@ def test_a_dry_run_runs_nothing(server: Server) -> None:
     assert (answer.status, answer.body) == (204, b"")
 
 
-def test_an_event_is_refused_by_name_until_it_is_built(server: Server) -> None:
-    name = server.deploy("event", ECHO)
-    status, code, message = refused(server.functions.invoke, FunctionName=name, InvocationType="Event")
-    assert (status, code) == (501, "NotImplementedException")
-    assert "InvocationType Event" in message
-
-
 def test_no_payload_is_an_empty_object(server: Server) -> None:
     name = server.deploy("no-payload", ECHO)
     assert json.loads(server.functions.invoke(FunctionName=name)["Payload"].read()) == {}

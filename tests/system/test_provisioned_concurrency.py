@@ -4,6 +4,8 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +111,54 @@ def test_ten_provisioned_serve_a_burst_of_ten_that_waits_for_no_init_and_what_is
     assert (kinds.count("provisioned-concurrency"), kinds.count("on-demand")) == (10, 2)
     server.functions.delete_provisioned_concurrency_config(FunctionName="ten", Qualifier="1")
     until(lambda: call(server, "ten", "1")["kind"] == "on-demand")
+
+
+def metric(server: Server, name: str, statistic: str, **of: str) -> float:
+    """Of the last minutes, as one number; 0 without a point."""
+    dimensions = [{"Name": key, "Value": value} for key, value in of.items()]
+    what = {"Namespace": "AWS/Lambda", "MetricName": name, "Dimensions": dimensions}
+    now = datetime.now(UTC)
+    answer = server.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[{"Id": "q", "MetricStat": {"Metric": what, "Period": 3600, "Stat": statistic}}],
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=2),
+    )
+    values: list[float] = answer["MetricDataResults"][0]["Values"]
+    return sum(values)
+
+
+def test_cloudwatch_tells_what_ran_on_provisioned_environments_what_spilled_over_and_what_share_was_used(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path / "data").start()  # of its own: what is claimed is told of the account as a whole
+    name = "measured"
+    published(server, name)
+    server.functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    provision(server, name, "live", 4)
+    come_to(server, name, "live")
+    of_alias = {"FunctionName": name, "Resource": f"{name}:live"}
+
+    assert {answer["kind"] for answer in burst(server, name, "live", 2, 3)} == {"provisioned-concurrency"}
+    until(lambda: metric(server, "Invocations", "Sum", **of_alias) == 2)
+    assert metric(server, "ProvisionedConcurrencyInvocations", "Sum", **of_alias) == 2
+    assert metric(server, "ProvisionedConcurrencySpilloverInvocations", "Sum", **of_alias) == 0
+    assert metric(server, "ProvisionedConcurrentExecutions", "Maximum", **of_alias) == 2
+    assert metric(server, "ProvisionedConcurrencyUtilization", "Maximum", **of_alias) == 0.5
+    assert metric(server, "UnreservedConcurrentExecutions", "Maximum") == 0
+    assert metric(server, "ClaimedAccountConcurrency", "Maximum") == 4
+
+    kinds = [answer["kind"] for answer in burst(server, name, "live", 6, 3)]
+    assert (kinds.count("provisioned-concurrency"), kinds.count("on-demand")) == (4, 2)
+    until(lambda: metric(server, "Invocations", "Sum", **of_alias) == 8)
+    for of in (of_alias, {"FunctionName": name}):
+        assert metric(server, "ProvisionedConcurrencyInvocations", "Sum", **of) == 6
+        assert metric(server, "ProvisionedConcurrencySpilloverInvocations", "Sum", **of) == 2
+        assert metric(server, "ProvisionedConcurrentExecutions", "Maximum", **of) == 4
+        assert metric(server, "ProvisionedConcurrencyUtilization", "Maximum", **of) == 1
+    assert metric(server, "ConcurrentExecutions", "Maximum", **of_alias) == 6
+    assert metric(server, "UnreservedConcurrentExecutions", "Maximum") == 2
+    assert metric(server, "ClaimedAccountConcurrency", "Maximum") == 6
+    assert server.stop() == 0
 
 
 def inits(server: Server, name: str) -> int:

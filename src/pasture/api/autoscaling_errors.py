@@ -1,13 +1,11 @@
 """What Application Auto Scaling answers beside the validator's words."""
 
-from pasture.domain.errors import ApiError
+from pasture.domain.errors import BadRequest
 
 
-class ObjectNotFound(ApiError):
+class ObjectNotFound(BadRequest):
     code = "ObjectNotFoundException"
-    status = 400
 
 
-class InvalidNextToken(ApiError):
+class InvalidNextToken(BadRequest):
     code = "InvalidNextTokenException"
-    status = 400

@@ -1,9 +1,12 @@
 """Put, Update, Get, List and DeleteFunctionEventInvokeConfig, in the words recorded from AWS (reference 13)."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar
+import re
+from typing import TYPE_CHECKING, Any
 
 from pasture.api.paging import mark, unmark
+from pasture.destinations.kinds import service_of
+from pasture.destinations.rights import Lacks, lacks_nothing
 from pasture.domain.errors import ApiError, InvalidParameterValue, ResourceNotFound
 from pasture.domain.function import LATEST, Function
 from pasture.domain.function_settings import EventInvoke, lacking
@@ -19,14 +22,20 @@ if TYPE_CHECKING:
 PAGE = 50
 _ON_SUCCESS = frozenset({"sqs", "sns", "lambda", "events"})
 _ON_FAILURE = _ON_SUCCESS | {"s3"}
+# What each service's ARNs end with; FIFO queues and topics are no destinations.
+_RESOURCES = {
+    "sqs": re.compile(r"[A-Za-z0-9_-]{1,80}"),
+    "sns": re.compile(r"[A-Za-z0-9_-]{1,256}"),
+    "events": re.compile(r"event-bus/[A-Za-z0-9._/-]{1,256}"),
+    "s3": re.compile(r"[A-Za-z0-9._-]{3,63}"),
+}
 
 
 class EventInvokeOperations:
-    kept: ClassVar = "until asynchronous invocation is served"
-
-    def __init__(self, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, clock: Clock, lacks: Lacks = lacks_nothing) -> None:
         self._catalog = catalog
         self._clock = clock
+        self._lacks = lacks
 
     async def put_function_event_invoke_config(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         """What the request does not name goes back to its default."""
@@ -92,9 +101,11 @@ class EventInvokeOperations:
         ref = _asked_for(call, request)
         scope, qualifier = ref.scope(call.scope), _qualifier(ref)
         function = await self._function(scope, ref.name)
-        if qualifier not in function.aliases and not await self._catalog.find_version(scope, ref.name, qualifier):
+        alias = function.aliases.get(qualifier)
+        version = await self._catalog.find_version(scope, ref.name, alias.version if alias else qualifier)
+        if version is None:
             raise _no_function()
-        await self._check_destinations(scope, ref.name, request.get("DestinationConfig") or {})
+        await self._check_destinations(scope, ref.name, version.role, request.get("DestinationConfig") or {})
         return ref
 
     async def _function(self, scope: Scope, name: str) -> Function:
@@ -103,16 +114,23 @@ class EventInvokeOperations:
             raise _no_function()
         return function
 
-    async def _check_destinations(self, scope: Scope, name: str, config: dict[str, Any]) -> None:
+    async def _check_destinations(self, scope: Scope, name: str, role: str, config: dict[str, Any]) -> None:
         success, failure = _destination(config, "OnSuccess"), _destination(config, "OnFailure")
-        if (success and _service(success) not in _ON_SUCCESS) or (failure and _service(failure) not in _ON_FAILURE):
+        if (success and service_of(success) not in _ON_SUCCESS) or (failure and service_of(failure) not in _ON_FAILURE):
             raise InvalidParameterValue(
                 f"The provided destination config DestinationConfig(onSuccess={_told('OnSuccess', success)}, "
                 f"onFailure={_told('OnFailure', failure)}) is invalid."
             )
         for arn in (failure, success):
-            if arn and _service(arn) == "lambda":
+            if arn and service_of(arn) == "lambda":
                 await self._check_function(scope, name, arn)
+            elif arn and not _RESOURCES[service_of(arn)].fullmatch(arn.split(":", 5)[5]):
+                raise _invalid(arn)
+            if arn and (action := self._lacks(role, arn, scope.account)):
+                operation = action.partition(":")[2]
+                raise InvalidParameterValue(
+                    f"The function's execution role does not have permissions to call {operation} on {arn}"
+                )
 
     async def _check_function(self, scope: Scope, name: str, arn: str) -> None:
         try:
@@ -156,10 +174,6 @@ def _destination(config: dict[str, Any], outcome: str, default: str = "") -> str
     if outcome not in config:
         return default
     return str((config[outcome] or {}).get("Destination") or "")
-
-
-def _service(arn: str) -> str:
-    return [*arn.split(":", 3), "", "", ""][2]
 
 
 def _told(outcome: str, arn: str) -> str:

@@ -12,6 +12,8 @@ from pasture.runtimes.registry import Runtimes
 
 async def shown(runtimes: Runtimes, version: FunctionVersion, qualifier: str | None = None) -> dict[str, Any]:
     """A FunctionConfiguration; with a `qualifier`, its ARN carries that one."""
+    if version.is_image:
+        return configuration.shown(version, qualifier=qualifier)
     ready = runtimes.ready(version.runtime)
     runtime_version = ready.version if ready else await asyncio.to_thread(runtimes.version, version.runtime)
     return configuration.shown(version, qualifier=qualifier, runtime_version=runtime_version)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.function_answers import require_function, shown
 from pasture.api.paging import bad_marker, mark, unmark
+from pasture.destinations.rights import Lacks, lacks_nothing
 from pasture.domain.errors import AccessDenied, InvalidParameterValue, ResourceNotFound
 from pasture.domain.function import LATEST, Function, FunctionVersion, UsedLayer
 from pasture.domain.identifiers import FunctionRef, locate_function, parse_function
@@ -15,9 +16,11 @@ from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions import configuration, validation
 from pasture.functions.catalog import Catalog
+from pasture.functions.package import Package
 from pasture.functions.sources import Sources
 from pasture.functions.validation import Ground
 from pasture.functions.versions import check_updatable
+from pasture.images.images import FoundImage
 from pasture.runtimes.registry import Runtimes, machine_architecture
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ Link = Callable[[str, str, str], str]
 class FunctionsOperations:
     partly: ClassVar = dict.fromkeys(
         ("CreateFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration"),
-        "container images and members that differences.md names are refused",
+        "members that differences.md names are refused",
     )
 
     def __init__(
@@ -41,6 +44,7 @@ class FunctionsOperations:
         sources: Sources,
         limits: Limits,
         architecture: str | None = None,
+        lacks: Lacks = lacks_nothing,
     ) -> None:
         self._catalog = catalog
         self._runtimes = runtimes
@@ -48,6 +52,7 @@ class FunctionsOperations:
         self._limits = limits
         self._architecture = architecture or machine_architecture()
         self._link = link
+        self._lacks = lacks
 
     async def create_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = parse_function(request["FunctionName"], call.scope)
@@ -55,13 +60,14 @@ class FunctionsOperations:
         validation.check_create(request, await self._ground())
         draft = configuration.drafted(request, call.scope, ref.name, self._architecture)
         validation.check_snap_start(draft)
+        self._check_dead_letter(draft)
         publish = request.get("Publish", False)
         async with (
-            self._sources.package(request["Code"], call.scope.region) as package,
+            self._sources.code(request["Code"], call.scope, self._architecture) as package,
             self._layers(call, request) as layers,
         ):
             function = await self._catalog.create(
-                dataclasses.replace(draft, layers=layers or ()),
+                dataclasses.replace(_of_image(draft, package), layers=layers or ()),
                 package,
                 tags=request.get("Tags") or {},
                 publish=publish,
@@ -72,7 +78,7 @@ class FunctionsOperations:
     async def get_function(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         function, version, ref = await self._asked_for(call, request)
         answer: dict[str, Any] = {
-            "Configuration": await shown(self._runtimes, version, ref.qualifier),
+            "Configuration": await self._shown_with_progress(version, ref),
             "Code": self._shown_code(call, version),
         }
         if function.tags:
@@ -83,26 +89,32 @@ class FunctionsOperations:
 
     async def get_function_configuration(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         _, version, ref = await self._asked_for(call, request)
-        return await shown(self._runtimes, version, ref.qualifier)
+        return await self._shown_with_progress(version, ref)
 
     async def update_function_code(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         ref = locate_function(request["FunctionName"], call.scope)
         require_function(ref)
         scope = ref.scope(call.scope)
         current = await self._catalog.get(scope, ref.name)
-        validation.check_code(request, await self._ground())
+        validation.check_code(request, current.latest, await self._ground())
         revision_id, publish = request.get("RevisionId"), request.get("Publish", False)
 
         def edit(version: FunctionVersion) -> FunctionVersion:
             return configuration.edited(version, {m: request[m] for m in _CODE_MEMBERS if m in request})
 
         check_updatable(current.latest, revision_id)
-        async with self._sources.package(request, scope.region) as package:
+        async with self._sources.code(request, scope, self._architecture) as package:
             if request.get("DryRun"):
                 code = await self._catalog.check_code(current, package)
-                return await shown(self._runtimes, dataclasses.replace(edit(current.latest), code=code))
+                version = dataclasses.replace(_of_image(edit(current.latest), package), code=code)
+                return await shown(self._runtimes, version)
             function = await self._catalog.update_code(
-                scope, ref.name, package, edit, revision_id=revision_id, publish=publish
+                scope,
+                ref.name,
+                package,
+                lambda v: _of_image(edit(v), package),
+                revision_id=revision_id,
+                publish=publish,
             )
         return await self._written(function, publish=publish)
 
@@ -122,6 +134,8 @@ class FunctionsOperations:
                 validation.check_configuration(request, version, ground)
                 changed = configuration.edited(version, request)
                 validation.check_snap_start(changed)
+                if "Role" in request or "DeadLetterConfig" in request:
+                    self._check_dead_letter(changed)
                 return changed if layers is None else dataclasses.replace(changed, layers=layers)
 
             function = await self._catalog.update_configuration(
@@ -169,9 +183,27 @@ class FunctionsOperations:
             answer["NextMarker"] = mark(f"{following[0]}/{following[1]}")
         return answer
 
+    def _check_dead_letter(self, version: FunctionVersion) -> None:
+        """The role must be allowed to write to the dead-letter queue."""
+        target = (version.more.get("DeadLetterConfig") or {}).get("TargetArn") or ""
+        if target and (action := self._lacks(version.role, target, version.scope.account)):
+            service, _, operation = action.partition(":")
+            raise InvalidParameterValue(
+                f"The provided execution role does not have permissions to call {operation} on {service.upper()}"
+            )
+
     async def _ground(self) -> Ground:
         runtimes = await asyncio.to_thread(self._runtimes.available)  # the first time, it looks for interpreters
-        return Ground(self._limits, runtimes, self._architecture)
+        return Ground(self._limits, runtimes, self._architecture, self._sources.no_images)
+
+    async def _shown_with_progress(self, version: FunctionVersion, ref: FunctionRef) -> dict[str, Any]:
+        """While an image is pulled, the reason says how far that is."""
+        members = await shown(self._runtimes, version, ref.qualifier)
+        progress = self._sources.progress(version) if version.is_settling else ""
+        for member in ("StateReason", "LastUpdateStatusReason"):
+            if progress and member in members:
+                members[member] = f"{members[member]} Its image is being pulled: {progress}."
+        return members
 
     @asynccontextmanager
     async def _layers(
@@ -209,11 +241,20 @@ class FunctionsOperations:
         return await shown(self._runtimes, version or function.latest)
 
     def _shown_code(self, call: "Call", version: FunctionVersion) -> dict[str, str]:
+        if version.is_image:
+            return configuration.shown_image(version)
         location = self._link(call.base_url, version.code.sha256, f"{version.name}.zip")
         code = {"RepositoryType": "S3", "Location": location}
         if key := version.more.get("SourceKMSKeyArn"):
             code["SourceKMSKeyArn"] = key
         return code
+
+
+def _of_image(version: FunctionVersion, package: Package | FoundImage) -> FunctionVersion:
+    if not isinstance(package, FoundImage):
+        return version
+    members = {"ImageUri": package.uri, "ResolvedImageUri": package.resolved_uri}
+    return dataclasses.replace(version, more={**version.more, **members})
 
 
 _CODE_MEMBERS = ("Architectures", "SourceKMSKeyArn")

@@ -7,6 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pasture.api.auth.authenticator import Authenticates
 from pasture.api.call import Authenticated
 from pasture.api.function_urls.door import FunctionUrls
+from pasture.api.passing.claims import S3, streams_to_s3
+from pasture.api.passing.passing import Passing, UnknownService
+from pasture.api.passing.refusals import refusal
+from pasture.api.passing.uploads import drained
 from pasture.api.wire.awsjson import aws_json_error
 from pasture.api.wire.awsquery import aws_query_error, read_form
 from pasture.api.wire.bodies import body_limit, too_large_error
@@ -14,7 +18,7 @@ from pasture.api.wire.restjson import rest_json_error
 from pasture.api.wire.rpccbor import cbor_error, target_prefix
 from pasture.api.wire.service import Service, internal_error
 from pasture.domain.errors import ApiError, UnknownOperation
-from pasture.http.message import Request, Response
+from pasture.http.message import Headers, Request, Response
 from pasture.kit.random_ids import random_uuid
 
 _log = logging.getLogger(__name__)
@@ -24,13 +28,6 @@ PlainHandler = Callable[[Request], Awaitable[Response]]
 # Every path of Lambda begins with the date of a feature.
 _LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/")
 _FORM = "application/x-www-form-urlencoded"
-
-
-class UnknownService(ApiError):
-    """Ours: on AWS every service has an address of its own, and none is asked for another."""
-
-    code = "UnknownServiceException"
-    status = 404
 
 
 class Gateway:
@@ -43,9 +40,11 @@ class Gateway:
         plain: Mapping[str, PlainHandler] | None = None,
         *,
         urls: FunctionUrls | None = None,
+        passing: Passing | None = None,
         new_request_id: Callable[[], str] = random_uuid,
     ) -> None:
         self._urls = urls
+        self._passing = passing
         self._services = dict(services)
         self._authenticator = authenticator
         self._plain = sorted((plain or {}).items(), key=lambda item: -len(item[0]))
@@ -55,21 +54,36 @@ class Gateway:
     async def __call__(self, request: Request) -> Response:
         if self._urls is not None and (place := self._urls.recognise(request)) is not None:
             return await self._urls.answer(request, *place)
-        request_id = self._new_request_id()
-        for prefix, handler in self._plain:
+        # What is streamed is for S3, where a bucket may be called as a page is.
+        for prefix, handler in self._plain if request.stream is None else ():
             if request.target.startswith(prefix):
-                return await _serve_plain(handler, request, request_id)
+                return await _serve_plain(handler, request, self._new_request_id())
+        return await self.signed(self._authenticator, request)
+
+    async def signed(self, authenticator: Authenticates, request: Request) -> Response:
+        """Calls alone: no page, link or function URL."""
+        request_id = self._new_request_id()
         service = None
         try:
             service = self._guess(request)
-            who = await self._authenticator.authenticate(request)
+            who = await authenticator.authenticate(request)
+            if self._passing is not None and who.service is not None and who.service not in self._services:
+                return await self._passing.answer(request, request_id, who, base_url(request))
             service = self._chosen(request, service, who)
         except ApiError as error:
-            return _refuse(request, service, error, request_id)
+            refused = _refuse(request, service, error, request_id)
         except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told that it is internal
             _log.exception("%s %s: cannot tell who calls (request %s)", request.method, request.raw_path, request_id)
-            return _refuse(request, service, internal_error(request_id), request_id)
-        return await service.answer(request, request_id, who, base_url(request))
+            refused = _refuse(request, service, internal_error(request_id), request_id)
+        else:
+            return await service.answer(request, request_id, who, base_url(request))
+        if request.stream is not None:
+            await drained(request.stream)
+        return refused
+
+    def streams(self, target: str, headers: Headers) -> bool:
+        """For the HTTP server: whether a body is handed over as it comes."""
+        return self._passing is not None and streams_to_s3(target, headers)
 
     def too_large(self, method: str, target: str) -> Response:
         """For the HTTP server: the answer to a body over `body_limit`."""
@@ -122,6 +136,8 @@ def _refuse(request: Request, service: Service | None, error: ApiError, request_
     """In the service's form, or else in the one that the caller seems to speak."""
     if service is not None:
         return service.error(request, error, request_id)
+    if request.stream is not None:
+        return refusal(request, S3, error, request_id)
     if target_prefix(request) is not None:
         return cbor_error(error, request_id)
     if "x-amz-target" in request.headers:

@@ -1,33 +1,45 @@
-"""Invoke: what the door checks before an invocation, and how its outcome is told (aws-lambda reference 4.1)."""
+"""Invoke: what the door checks before an invocation, and how its outcome is told (aws-lambda reference 4.1, 4.2)."""
 
 import asyncio
 import base64
+import logging
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pasture.api.payload import check_json
 from pasture.api.streamed_answer import StreamedAnswer
-from pasture.domain.errors import InvalidParameterValue, InvalidRequestContent, NotBuiltYet, RequestTooLarge
+from pasture.domain.errors import InvalidParameterValue, InvalidRequestContent, RequestTooLarge, ServiceError
+from pasture.domain.events import Event
 from pasture.domain.function import FunctionVersion
 from pasture.domain.identifiers import FunctionRef, locate_function
 from pasture.domain.invocation import Invocation, Outcome, ResponseSink
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
+from pasture.invoke import lineage
+from pasture.invoke.recursion import Stop, stop_nothing
 from pasture.kit.clock import Clock
 from pasture.kit.random_ids import random_hex, random_uuid
+from pasture.store.errors import StoreFailed
 
 if TYPE_CHECKING:
     from pasture.api.call import Call
 
+_log = logging.getLogger(__name__)
+
 Resolve = Callable[[Scope, FunctionRef], Awaitable[FunctionVersion]]
 """The version that a reference means this time; raises the answer of AWS when it means none that can run."""
 Invoke = Callable[[FunctionVersion, Invocation], Awaitable[Outcome]]
+Accept = Callable[[Event], Awaitable[None]]
+"""Keeps an event to be run: durable when it returns. Raises StoreFailed."""
 
 # The words of AWS's message round the limit down to 6 MiB; what is enforced is RAPID's number, 100 bytes more.
 _TOO_LARGE = "{size} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+_EVENT_TOO_LARGE = "{size} byte payload is too large for the Event invocation type (limit {limit} bytes)"
+# AWS's words for the code, in the service model, and ours for why.
+_NOT_KEPT = "The Lambda service encountered an internal error: the event could not be queued, and will not run."
 _NO_TENANT = (
     "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
 )
@@ -41,25 +53,40 @@ _CHECK_ELSEWHERE_BYTES = 256 * 1024
 
 
 class InvokeOperations:
-    partly: ClassVar = {"Invoke": "InvocationType Event is refused"}
-
-    def __init__(self, resolve: Resolve, invoke: Invoke, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        resolve: Resolve,
+        invoke: Invoke,
+        accept: Accept,
+        limits: Limits,
+        clock: Clock,
+        stop_loop: Stop = stop_nothing,
+    ) -> None:
         self._resolve = resolve
         self._invoke = invoke
+        self._accept = accept
         self._limits = limits
         self._clock = clock
+        self._stop_loop = stop_loop
 
     async def invoke(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         version, arn = await self._routed(call, request)
         kind = request.get("InvocationType", "RequestResponse")
-        if kind == "Event":
-            raise NotBuiltYet(
-                "Asynchronous invocation (InvocationType Event) is not served by this version of Pasture."
-            )
         if kind == "DryRun":
             return {"StatusCode": 204}
+        if kind == "Event":
+            payload = request.get("Payload") or b"{}"
+            await self._queue(call, request, payload, version, self._limits.async_payload_bytes)
+            return {"StatusCode": 202}
         invocation = await self._invocation(call, request, arn)
         return _told(await self._invoke(version, invocation), version)
+
+    async def invoke_async(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
+        """As Invoke with the type Event was before it had types: deprecated by AWS, and still served."""
+        version, _ = await self._routed(call, request)
+        payload = request.get("InvokeArgs") or b"{}"
+        await self._queue(call, request, payload, version, self._limits.invoke_async_payload_bytes)
+        return {"Status": 202}
 
     async def invoke_with_response_stream(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:
         version, arn = await self._routed(call, request)
@@ -84,12 +111,12 @@ class InvokeOperations:
         payload = request.get("Payload") or b"{}"
         if len(payload) > self._limits.payload_bytes:
             raise RequestTooLarge(_TOO_LARGE.format(size=len(payload)))
-        if len(payload) < _CHECK_ELSEWHERE_BYTES:
-            check_json(payload)
-        else:
-            await asyncio.to_thread(check_json, payload)
+        await _check_json(payload)
         trace = call.request.headers.first.get("x-amzn-trace-id") or new_trace(self._clock.now())
+        trace, before = lineage.counted(trace, arn)
         call.answer_headers["X-Amzn-Trace-Id"] = trace
+        if before >= lineage.INVOCATIONS:
+            await self._stop_loop(arn)
         return Invocation(
             request_id=call.request_id,
             function_arn=arn,
@@ -101,6 +128,33 @@ class InvokeOperations:
             sink=sink,
             tenant_id=request.get("TenantId", ""),
         )
+
+    async def _queue(
+        self, call: "Call", request: dict[str, Any], payload: bytes, version: FunctionVersion, limit: int
+    ) -> None:
+        """The client context is for synchronous invocations, and so is the tail of the log."""
+        if len(payload) > limit:
+            raise RequestTooLarge(_EVENT_TOO_LARGE.format(size=len(payload), limit=limit))
+        await _check_json(payload)
+        scope, name = version.scope, version.name
+        trace = call.request.headers.first.get("x-amzn-trace-id") or new_trace(self._clock.now())
+        call.answer_headers["X-Amzn-Trace-Id"] = trace
+        reference, _, _ = _addressed(request["FunctionName"], call.scope, request.get("Qualifier"))
+        event = Event(
+            call.request_id,
+            scope,
+            name,
+            reference.qualifier or "",
+            bytes(payload),
+            self._clock.now(),
+            lineage.counted(trace, scope.function_arn(name))[0],
+            tenant_id=request.get("TenantId", ""),
+        )
+        try:
+            await self._accept(event)
+        except StoreFailed as error:
+            _log.error("an event of %s is refused: %s", name, error)
+            raise ServiceError(_NOT_KEPT) from error
 
     def _client_context(self, header: str) -> str:
         """Base64 of a JSON object, handed to the runtime as its text."""
@@ -116,6 +170,13 @@ class InvokeOperations:
             return text.decode()
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
             raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from error
+
+
+async def _check_json(payload: bytes) -> None:
+    if len(payload) < _CHECK_ELSEWHERE_BYTES:
+        check_json(payload)
+    else:
+        await asyncio.to_thread(check_json, payload)
 
 
 @lru_cache(maxsize=4096)

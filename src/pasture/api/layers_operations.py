@@ -46,7 +46,7 @@ class LayersOperations:
             runtimes=_sent(request, "CompatibleRuntimes"),
             architectures=_sent(request, "CompatibleArchitectures"),
         )
-        async with self._sources.package(request["Content"], call.scope.region) as package:
+        async with self._sources.package(request["Content"], call.scope) as package:
             return self._shown(call, await self._layers.publish(draft, package))
 
     async def get_layer_version(self, call: "Call", request: dict[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pasture.api.metric_data import Page, page_of, queries_of
-from pasture.domain.errors import ApiError, ValidationError
+from pasture.domain.errors import ApiError, InvalidParameterValue, ValidationError
 from pasture.kit.clock import Clock
 from pasture.logs.names import opaque_token, parse_opaque_token
 from pasture.metrics import statistics
 from pasture.metrics.errors import (
     InvalidNextToken,
     InvalidParameterCombination,
-    InvalidParameterValue,
     MissingRequiredParameter,
     invalid,
 )

@@ -1,6 +1,6 @@
 """PutFunctionRecursionConfig and GetFunctionRecursionConfig."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pasture.api.function_answers import require_function
 from pasture.domain.identifiers import FunctionRef, locate_function
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 
 class RecursionOperations:
-    kept: ClassVar = "no recursion is looked for"
-
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 

@@ -65,7 +65,6 @@ _REFUSED: Mapping[str, Mapping[str, str]] = {
         "CapacityProvider": "managed instances are not built",
         "FunctionScalingConfig": "managed instances are not built",
         "Durable": "durable executions are not built",
-        "InvokeAsync": "deprecated by AWS",
     },
     "application-autoscaling": {
         "Tag": "tags of scalable targets are not built",

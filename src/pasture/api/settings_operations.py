@@ -13,6 +13,7 @@ from pasture.api.recursion_operations import RecursionOperations
 from pasture.api.runtime_management_operations import RuntimeManagementOperations
 from pasture.api.tags_operations import TagsOperations
 from pasture.api.urls_operations import UrlsOperations
+from pasture.destinations.rights import Lacks, lacks_nothing
 from pasture.functions.catalog import Catalog
 from pasture.kit.clock import Clock
 
@@ -23,6 +24,7 @@ def settings_operations(
     new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     allocated: Allocated = nothing_allocated,
     url_domain: Callable[[str], str] = lambda _base_url: "",
+    lacks: Lacks = lacks_nothing,
 ) -> list[object]:
     return [
         TagsOperations(catalog),
@@ -30,7 +32,7 @@ def settings_operations(
         ConcurrencyOperations(catalog),
         ProvisionedOperations(catalog, allocated),
         CodeSigningOperations(catalog),
-        EventInvokeOperations(catalog, clock),
+        EventInvokeOperations(catalog, clock, lacks),
         RecursionOperations(catalog),
         RuntimeManagementOperations(catalog),
         UrlsOperations(catalog, clock, new_id, url_domain),

@@ -5,7 +5,7 @@ functions of its own account and region; what all of them make together is told 
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +20,9 @@ from pasture.invoke.admission import Admission
 from pasture.kit.random_ids import random_uuid
 
 PATH = "/_pasture/status"
+
+_SERVE = ("starting", "idle", "busy", "stopping")
+_SNAPSHOTS = ("initialising", "resting")
 
 Authorise = Callable[[str, Call, dict[str, Any]], Awaitable[None]]
 
@@ -52,12 +55,17 @@ class StatusPage:
         assignment = self._assignment
         by_function = assignment.by_function()
         promised, total = assignment.memory
-        states: Counter[str] = Counter({"starting": 0, "idle": 0, "busy": 0, "stopping": 0})
+        states: Counter[str] = Counter()
         for counts in by_function.values():
             states.update(counts)
         return {
-            "environments": dict(states),
-            "memory": {"promised_mb": promised, "total_mb": total},
+            "environments": _of(states, _SERVE),
+            "snapshots": _of(states, _SNAPSHOTS),
+            "memory": {
+                "promised_mb": promised,
+                "snapshots_mb": assignment.snapshots_promised_mb,
+                "total_mb": total,
+            },
             "starts_at_once": assignment.starts_at_once,
             "waiting": {"invocations": len(assignment.waiting), "without_room": assignment.waiting.short_in_all},
             "stock": self._stock(),
@@ -71,9 +79,14 @@ class StatusPage:
         return {
             name: {
                 "invocations": running.get(name, 0),
-                "environments": by_function.get(prefix + name, {}),
+                "environments": _of(by_function.get(prefix + name, {}), _SERVE),
+                "snapshots": _of(by_function.get(prefix + name, {}), _SNAPSHOTS),
                 "memory_mb": self._assignment.memory_of(prefix + name),
                 "without_room": self._assignment.waiting.short_of(prefix + name),
             }
             for name in sorted(names)
         }
+
+
+def _of(counts: Mapping[str, int], states: tuple[str, ...]) -> dict[str, int]:
+    return {state: counts.get(state, 0) for state in states}

@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from pasture.app.images import ImageFunctions, image_extensions
 from pasture.domain.function import Function, FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.environments.environment import Environment
+from pasture.environments.image import NO_RUNTIME, ImageProgram
 from pasture.environments.journal import Journal
-from pasture.environments.plan import Plan, make_plan
+from pasture.environments.plan import OPT, TASK_ROOT, Plan, make_plan
 from pasture.functions.package import Packages
 from pasture.iam.sessions import Credentials
 from pasture.isolation.spec import Isolation
@@ -27,11 +29,13 @@ from pasture.logs.levels import LogLevels
 from pasture.logs.platform import ON_DEMAND, PROVISIONED, SNAP_START
 from pasture.logs.service import LogService
 from pasture.metrics.recorder import Recorder
+from pasture.runtime_api.outward import Outward
 from pasture.runtimes.registry import Runtimes
 from pasture.runtimes.spec import InstalledRuntime
 
 NETWORK_TAG = "pasture:network"
 ZYGOTE_TAG = "pasture:zygote"
+AWS_ENDPOINT_TAG = "pasture:aws-endpoint"
 
 
 class Issue(Protocol):
@@ -58,6 +62,9 @@ class EnvironmentFactory:
     proportional_cpu: bool = True
     zygotes: bool = True
     """Whether runtimes are forked from zygotes, for functions without the tag `pasture:zygote` = `off`."""
+    outward: Callable[[Scope], Outward | None] = lambda _scope: None
+    """What functions of an account and region find at AWS_ENDPOINT_URL, but those with the tag = `off`."""
+    images: ImageFunctions | None = None
     recorder: Recorder | None = None
     """Counts what environments report."""
 
@@ -66,7 +73,7 @@ class EnvironmentFactory:
 
     async def make(self, id_: str, version: FunctionVersion, initialization: str = "") -> Environment:
         """Raises RuntimeUnavailable or FileNotFoundError when what the version needs is gone."""
-        runtime = self.runtimes.ready(version.runtime)
+        runtime = NO_RUNTIME if version.is_image else self.runtimes.ready(version.runtime)
         if runtime is None:
             runtime = await asyncio.to_thread(self.runtimes.install, version.runtime)
         # Whatever fails in here, the packages are let go again; at the end they are the environment's.
@@ -82,7 +89,8 @@ class EnvironmentFactory:
                 Journal(writer, self.clock, LogLevels.of(version.logging)),
                 self.clock,
                 self.limits,
-                runtime_version_arn=runtime.arn(version.scope.region),
+                runtime_version_arn="" if version.is_image else runtime.arn(version.scope.region),
+                outward=self.outward(version.scope) if plan.aws_endpoint else None,
                 on_gone=holds.pop_all().close,
                 on_report=self._reporting(version),
             )
@@ -102,6 +110,8 @@ class EnvironmentFactory:
             await self.isolation.prepare(runtime.zygote)
 
     async def _plan(self, id_: str, version: FunctionVersion, runtime: InstalledRuntime, initialization: str) -> Plan:
+        image = await self._image(version)
+        tree = await self.packages.tree(version.code.sha256) if image is None else image.root
         opt = await self.packages.opt(version.layer_digests)
         tags = await self._tags(version)
         today = datetime.fromtimestamp(self.clock.now(), UTC)
@@ -109,23 +119,36 @@ class EnvironmentFactory:
             id_,
             version,
             runtime,
-            await self.packages.tree(version.code.sha256),
+            tree,
             report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex),
             self.limits,
             opt,
-            _extensions(opt),
+            _extensions(opt) if image is None else image_extensions(image),
             proportional_cpu=self.proportional_cpu,
             network=tags.get(NETWORK_TAG, self.network_default) == "nat",
             zygote=self.zygotes and tags.get(ZYGOTE_TAG) != "off",
             credentials=self._credentials(version),
             metadata_token=secrets.token_urlsafe(32),
+            aws_endpoint=self._has_endpoint(version, tags),
             initialization=initialization or (SNAP_START if version.snap_start else ON_DEMAND),
+            entrypoint=_entrypoint(runtime, {TASK_ROOT: tree, OPT: opt}),
+            image=image,
         )
+
+    async def _image(self, version: FunctionVersion) -> ImageProgram | None:
+        if not version.is_image:
+            return None
+        if self.images is None:
+            raise FileNotFoundError("container images cannot be run by this server")
+        return await self.images.program(version)
 
     async def _tags(self, version: FunctionVersion) -> Mapping[str, str]:
         """What a function chooses by a tag needs no member that AWS does not have."""
         function = await self.find(version.scope, version.name)
         return function.tags if function is not None else {}
+
+    def _has_endpoint(self, version: FunctionVersion, tags: Mapping[str, str]) -> bool:
+        return tags.get(AWS_ENDPOINT_TAG) != "off" and self.outward(version.scope) is not None
 
     def _credentials(self, version: FunctionVersion) -> dict[str, str]:
         """The execution role's, for this environment: a role that is not known here may do nothing."""
@@ -147,3 +170,13 @@ def _extensions(opt: Path | None) -> tuple[str, ...]:
         return ()
     with found:
         return tuple(sorted(entry.name for entry in found if entry.is_file()))
+
+
+def _entrypoint(runtime: InstalledRuntime, trees: Mapping[str, Path | None]) -> str:
+    """The first that is there, whatever it is but a directory: whether it can be executed is the kernel's to say."""
+    for entrypoint in runtime.entrypoints:
+        folder, _, name = entrypoint.rpartition("/")
+        tree = trees.get(folder)
+        if tree is not None and os.path.lexists(tree / name) and not (tree / name).is_dir():
+            return entrypoint
+    return ""

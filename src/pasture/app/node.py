@@ -19,6 +19,8 @@ from pasture.api.auth.resource_policies import ResourcePolicies
 from pasture.api.autoscaling_operations import AutoscalingOperations
 from pasture.api.downloads import PREFIX as DOWNLOADS
 from pasture.api.downloads import Downloads
+from pasture.api.events_page import PREFIX as EVENTS
+from pasture.api.events_page import EventsPage
 from pasture.api.function_urls.door import FunctionUrls
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.gateway import Gateway, PlainHandler, body_limit
@@ -35,13 +37,16 @@ from pasture.api.sts import AssumingRoles, CallerIdentity
 from pasture.api.versions_operations import VersionsOperations
 from pasture.api.wire.patterns import compile_all
 from pasture.api.wire.service import Service
+from pasture.app.async_events import AsyncEvents, open_events
 from pasture.app.data_directory import DataDirectory
+from pasture.app.destinations import Functions, open_destinations
 from pasture.app.environment_factory import EnvironmentFactory
+from pasture.app.images import open_images
+from pasture.app.neighbourhood import Neighbourhood, open_neighbourhood
 from pasture.domain.function import LATEST, Function, FunctionVersion, Reason
 from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.environments.assignment import Rules
 from pasture.environments.pool import Pool
-from pasture.environments.snapshots import Snapshots
 from pasture.functions import code_signing
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
@@ -50,14 +55,15 @@ from pasture.functions.event_source_settling import MappingSettling
 from pasture.functions.package import Packages
 from pasture.functions.provisioned_allocation import ProvisionedAllocation
 from pasture.functions.records import VersionKey
-from pasture.functions.s3 import S3
 from pasture.functions.sources import Sources
 from pasture.http.message import Request, Response
 from pasture.http.server import HttpLimits, HttpServer
 from pasture.iam import roles as iam_roles
+from pasture.iam.neighbour_rights import NeighbourRights
 from pasture.iam.roles import Roles
 from pasture.iam.sessions import Sessions
 from pasture.invoke.direct import DirectInvoker
+from pasture.invoke.recursion import Recursion
 from pasture.invoke.resolving import Resolver
 from pasture.isolation.kinds import open_kind
 from pasture.isolation.spec import Isolation
@@ -94,11 +100,12 @@ class Node:
         self._clock: Clock = SystemClock()
         self.url = ""
         self.pool: Pool
-        self.snapshots: Snapshots
         self.isolation: Isolation
         self.sessions: Sessions
         self._metrics: Metrics
+        self._neighbourhood: Neighbourhood
         self._provisioned: ProvisionedAllocation
+        self._events: AsyncEvents
         self._server: HttpServer
 
     @classmethod
@@ -114,6 +121,7 @@ class Node:
         """Accept no more, let running invocations finish within the grace period, then take everything down."""
         try:
             self._server.stop_listening()
+            self._events.invoker.stop()
             await self.pool.close(self._settings.grace_seconds)
         finally:
             await self._stack.aclose()
@@ -126,13 +134,15 @@ class Node:
         settings, stack = self._settings, self._stack
         data = DataDirectory(settings.data_dir)
         stack.callback(data.close)
+        self._neighbourhood = await open_neighbourhood(stack, settings, data.session)
 
         documents = await SqliteDocuments.open(data.path / "metadata.db")
         stack.push_async_callback(documents.close)
         self.sessions = Sessions(await _secret(documents, "session-secret"), self._clock)
         blobs = Blobs(data.path / "blobs")
         await blobs.clear_temporary()
-        packages = Packages(data.path / "packages", blobs, settings.limits)
+        images = await open_images(stack, data.path, settings, isolation_kind)
+        packages = Packages(data.path / "packages", blobs, settings.limits, images.images)
         await packages.open()
         logs = LogService(await LogStore.open(data.path / "logs.db"), self._clock)
         stack.push_async_callback(logs.close)
@@ -170,11 +180,12 @@ class Node:
             network_default=settings.network_default,
             proportional_cpu=settings.proportional_cpu,
             zygotes=settings.zygotes,
+            images=images,
             recorder=self._metrics.recorder,
+            outward=self._neighbourhood.outward,
         )
-        self.snapshots = Snapshots(factory.make, settings.memory_mb // 4)
         self.pool = Pool(
-            self.snapshots.make,
+            factory.make,
             settings.memory_mb,
             settings.idle_seconds,
             self._clock,
@@ -188,12 +199,11 @@ class Node:
                 scaling_seconds=settings.limits.scaling_seconds,
             ),
         )
-        stack.push_async_callback(self.snapshots.close)
         stack.push_async_callback(self.pool.close, 0.0)
         stack.callback(catalog.on_change(self._function_changed))
         stack.callback(catalog.versions.on_change(self._version_changed))
 
-        activation = Activation(catalog, packages, runtimes, prepared=_prepared(factory, self.snapshots))
+        activation = Activation(catalog, packages, runtimes, prepared=_prepared(factory, self.pool), pull=images.pull)
         await activation.open()
         stack.push_async_callback(activation.close)
         self._provisioned = ProvisionedAllocation(catalog, self.pool.provisioned)
@@ -206,13 +216,14 @@ class Node:
         collection.open()
         stack.push_async_callback(collection.close)
 
-        sources = Sources(packages, S3(settings.s3_options, settings.limits.code_unzipped_bytes))
+        sources = Sources(packages, self._neighbourhood.code_in_s3(), images.source, images.no_images)
         gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes, sources)
         await self._listen(gateway, data)
 
     async def _listen(self, gateway: Gateway, data: DataDirectory) -> None:
         settings, stack = self._settings, self._stack
-        limits = HttpLimits(body_bytes=body_limit, too_large=gateway.too_large)
+        limits = HttpLimits(body_bytes=body_limit, too_large=gateway.too_large, streams=gateway.streams)
+        await self._neighbourhood.ready()
         self._server = HttpServer(gateway, limits)
         stack.push_async_callback(self._server.close, _LAST_ANSWERS)
         host, port = await self._server.listen(settings.host, settings.port)
@@ -250,17 +261,36 @@ class Node:
             self.pool.run,
             settings.limits,
             catalog.reservations.of,
+            allocated=self._provisioned.allocated,
             counter=self._metrics.recorder.counter,
         )
         catalog.code_signing.on_warned = self._signature_failed
         resolver = Resolver(catalog.find, catalog.versions.find, instead=self._provisioned.instead)
+        recursion = Recursion(catalog.find, lambda name, place: self._metrics.recorder.observe(name, place, 1))
+        self._events = await open_events(
+            self._stack, data, settings, catalog, resolver, invoker, self.pool, recursion, self._metrics.recorder,
+            self._clock,
+        )  # fmt: skip
+        accept = self._events.invoker.accept
+        directory = self._neighbourhood.neighbours.directory
+        lacks = open_destinations(
+            self._stack,
+            self._events.outbox,
+            self._neighbourhood.neighbours,
+            lambda service: directory.has(service) and not directory.is_embedded(service),
+            Functions(resolver, accept, policies, settings.limits, self._clock),
+            NeighbourRights(roles, self._clock, open_door=not settings.auth),
+            self._metrics.recorder,
+            self._clock,
+            settings.event_time_scale,
+        )
         assuming = AssumingRoles(roles, self.sessions, authorizer if settings.auth else None)
         services = {
             "lambda": Service(
                 "lambda",
                 [
-                    InvokeOperations(resolver, invoker.invoke, settings.limits, self._clock),
-                    FunctionsOperations(catalog, runtimes, downloads.link, sources, settings.limits),
+                    InvokeOperations(resolver, invoker.invoke, accept, settings.limits, self._clock, recursion.stop),
+                    FunctionsOperations(catalog, runtimes, downloads.link, sources, settings.limits, lacks=lacks),
                     VersionsOperations(catalog, runtimes, settings.limits),
                     AliasesOperations(catalog, settings.limits),
                     LayersOperations(catalog.layers, downloads.link, sources),
@@ -270,6 +300,7 @@ class Node:
                         self._clock,
                         allocated=self._provisioned.allocation,
                         url_domain=lambda _base_url: settings.url_domain,
+                        lacks=lacks,
                     ),
                 ],
                 authorise,
@@ -292,6 +323,9 @@ class Node:
             "/_pasture/health": _health,
             METRICS: page,
             STATUS: status,
+            EVENTS: EventsPage(
+                self._events.queue, self._events.invoker, catalog.find, self._clock, authenticator, authorise
+            ),
         }
         urls = FunctionUrls(
             catalog.urls.find,
@@ -303,7 +337,10 @@ class Node:
             settings.limits,
             self._clock,
         )
-        return Gateway(services, authenticator, pages, urls=urls)
+        passing = self._neighbourhood.passing(authorizer, roles, self._clock)
+        gateway = Gateway(services, authenticator, pages, urls=urls, passing=passing)
+        self._neighbourhood.let_out(gateway, authenticator, self.sessions)
+        return gateway
 
     async def _scaling(self, documents: Documents, catalog: Catalog) -> AutoscalingOperations:
         targets = Targets(documents)
@@ -336,15 +373,13 @@ class Node:
     def _version_changed(self, key: VersionKey, version: FunctionVersion | None) -> None:
         if version is None:
             self.pool.replaced(key.scope, key.name, None, str(key.number))
-            self.snapshots.drop(key.scope, key.name, str(key.number))
+            self.pool.snapshots.drop(key.scope, key.name, str(key.number))
 
 
-def _prepared(
-    factory: EnvironmentFactory, snapshots: Snapshots
-) -> Callable[[FunctionVersion], Awaitable[Reason | None]]:
+def _prepared(factory: EnvironmentFactory, pool: Pool) -> Callable[[FunctionVersion], Awaitable[Reason | None]]:
     async def prepared(version: FunctionVersion) -> Reason | None:
         await factory.prepare(version)
-        return await snapshots.keep(version) if version.snap_start else None
+        return await pool.snapshots.keep(version) if version.snap_start else None
 
     return prepared
 

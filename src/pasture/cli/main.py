@@ -7,6 +7,7 @@ import click
 from pasture import __version__
 from pasture.cli.build import build
 from pasture.cli.env import env
+from pasture.cli.events import events
 from pasture.cli.failure import Failure, explain
 from pasture.cli.functions import functions
 from pasture.cli.invoke import invoke
@@ -49,7 +50,7 @@ def main() -> None:
     """
 
 
-for command in (serve, env, build, functions, invoke, logs, status, runtimes, keys, roles, signer):
+for command in (serve, env, build, functions, invoke, logs, events, status, runtimes, keys, roles, signer):
     main.add_command(command)
 
 if __name__ == "__main__":

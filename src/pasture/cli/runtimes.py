@@ -1,5 +1,6 @@
 """`pasture runtimes`: which managed runtimes this machine has. No server is needed."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,9 @@ def runtimes() -> None:
 @_runtimes_dir
 @options.output
 def list_runtimes(runtimes_dir: Path, as_json: bool) -> None:
-    """Show every runtime: whether it is ready, can be installed, or has no interpreter here.
+    """Show every runtime: whether it is ready, can be installed, or cannot be had here as things are.
+
+    `pasture runtimes install ID` says what one that cannot be had needs.
 
     \b
     Example:
@@ -49,7 +52,8 @@ def list_runtimes(runtimes_dir: Path, as_json: bool) -> None:
     if as_json:
         print_json([_details(status) for status in found])
         return
-    print_table(("IDENTIFIER", "STATE", "VERSION", "LOCATION"), [tuple(_details(status).values()) for status in found])
+    headings = ("IDENTIFIER", "FAMILY", "STATE", "VERSION", "LOCATION")
+    print_table(headings, [tuple(_details(status).values()) for status in found])
 
 
 @runtimes.command()
@@ -62,14 +66,14 @@ def install(identifiers: tuple[str, ...], found: bool, runtimes_dir: Path, as_js
 
     \b
     Example:
-      pasture runtimes install python3.12
+      pasture runtimes install python3.12 nodejs24.x
       pasture runtimes install --found
     """
     registry = _registry(runtimes_dir)
-    wanted = tuple(registry.available()) if found else identifiers
+    wanted = tuple(registry.found()) if found else identifiers
     if not wanted:
         raise click.UsageError("Name a runtime, or take --found.")
-    installed = [_install(registry, identifier) for identifier in wanted]
+    installed = _install_all(registry, wanted)
     if as_json:
         print_json([{"identifier": i.identifier, "version": i.version, "location": str(i.location)} for i in installed])
         return
@@ -77,12 +81,36 @@ def install(identifiers: tuple[str, ...], found: bool, runtimes_dir: Path, as_js
         click.echo(f"{runtime.identifier} is ready: {runtime.version} at {runtime.location}")
 
 
-def _install(registry: "Runtimes", identifier: str) -> "InstalledRuntime":
+def _install_all(registry: "Runtimes", identifiers: tuple[str, ...]) -> "list[InstalledRuntime]":
+    """With a bar on a terminal; else a line for each that is not there yet."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return [_install(registry, identifier, note) for identifier in identifiers]
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Installing", total=len(identifiers))
+        installed = []
+        for identifier in identifiers:
+            installed.append(_install(registry, identifier, lambda text: progress.update(task, description=text)))
+            progress.advance(task)
+        return installed
+
+
+def _install(registry: "Runtimes", identifier: str, tell: Callable[[str], None]) -> "InstalledRuntime":
     from pasture.runtimes.spec import RuntimeUnavailable
 
     try:
         if registry.find(identifier) is None:
-            note(f"Installing {identifier} …")
+            tell(f"Installing {identifier} …")
         return registry.install(identifier)
     except RuntimeUnavailable as error:
         raise Failure(f"{error}.") from error
@@ -97,7 +125,8 @@ def _registry(directory: Path) -> "Runtimes":
 def _details(status: "RuntimeStatus") -> dict[str, str]:
     return {
         "identifier": status.identifier,
-        "state": "ready" if status.ready else "can be installed" if status.interpreter else "no interpreter",
+        "family": status.family,
+        "state": "ready" if status.ready else "can be installed" if status.available else "not on this machine",
         "version": status.version,
         "location": str(status.interpreter or ""),
     }

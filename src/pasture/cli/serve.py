@@ -49,12 +49,20 @@ _LEVELS = ("debug", "info", "warning", "error")
     metavar="URL",
     help="Where code in S3 is read from; `aws`: from Amazon's, with this process's keys.",
 )
+@click.option(
+    "--neighbour",
+    "neighbour",
+    multiple=True,
+    metavar="[SERVICE=]URL",
+    help="A server of other services of AWS, or of one: http://127.0.0.1:5000, sqs=http://127.0.0.1:9324, aws.",
+)
+@click.option("--with-aws", is_flag=True, help="Bring those services along (moto): S3, SQS, SNS, DynamoDB and more.")
 @click.option("--idle-seconds", type=float, help="Stop an environment that has served nothing for so long.")
 @click.option("--memory-mb", type=int, help="What all environments together may use.")
 @click.option(
     "--log-level", type=click.Choice(_LEVELS, case_sensitive=False), default="info", help="How much is logged."
 )
-def serve(config: Path | None, log_level: str, no_auth: bool, **options: Any) -> None:
+def serve(config: Path | None, log_level: str, no_auth: bool, with_aws: bool, **options: Any) -> None:
     """Run Pasture: a Lambda region of your own, until Ctrl-C.
 
     Each option may also be set in the environment, as PASTURE_PORT for --port.
@@ -63,7 +71,7 @@ def serve(config: Path | None, log_level: str, no_auth: bool, **options: Any) ->
     Example:
       pasture serve --port 9600 --data-dir ~/lambda
     """
-    settings = load(config, {**options, "auth": False if no_auth else None})
+    settings = load(config, {**options, "auth": False if no_auth else None, "with_aws": with_aws or None})
     set_up_logging(log_level)
     sys.exit(_run(settings))
 

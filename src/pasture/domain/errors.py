@@ -31,6 +31,12 @@ class ServiceError(ApiError):
     fault = "Service"
 
 
+class BadRequest(ApiError):
+    """What the caller can mend: for services that answer 400 to all of it."""
+
+    status = 400
+
+
 class ValidationError(ApiError):
     """The generic validator's answer: undeclared in the model, 400."""
 
@@ -73,6 +79,19 @@ class InvalidRuntime(ApiError):
     code = "InvalidRuntimeException"
     status = 502
     fault = "Service"
+
+
+class RecursiveInvocation(ApiError):
+    """A chain of calls has come by a function too often; the words are those of the service model."""
+
+    code = "RecursiveInvocationException"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services "
+            "resources and stopped your function's invocation."
+        )
 
 
 class PreconditionFailed(ApiError):

@@ -16,6 +16,8 @@ class Condition(StrEnum):
     ZERO_RESERVED_CONCURRENCY = "ZeroReservedConcurrency"
     RECURSION = "RecursiveInvocation"
     """Ours: the word of AWS is not known."""
+    NOT_FOUND = "ResourceNotFound"
+    """Ours: the version or alias that it was for is there no more. There is nobody left to tell."""
 
 
 @dataclass(frozen=True, slots=True)

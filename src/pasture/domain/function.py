@@ -1,5 +1,6 @@
 """A function as the catalog keeps it: what the user configured, and the state Pasture has brought it to."""
 
+import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,6 +125,22 @@ class FunctionVersion:
     def is_settling(self) -> bool:
         """Whether it has yet to be brought to Active or Failed, or its last update to an end."""
         return self.state is State.PENDING or self.last_update is LastUpdateStatus.IN_PROGRESS
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a container image: then its code's digest is that of the image's manifest."""
+        return self.package_type == "Image"
+
+    @property
+    def resolved_image_uri(self) -> str:
+        """With the digest that the ImageUri was found to mean."""
+        uri: str = self.more.get("ResolvedImageUri", "")
+        return uri
+
+    @property
+    def code_sha256(self) -> str:
+        """As AWS shows it: base64 of a package's digest, an image's in hexadecimal."""
+        return self.code.sha256 if self.is_image else base64.b64encode(bytes.fromhex(self.code.sha256)).decode()
 
     @property
     def layer_digests(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -45,6 +46,17 @@ class ProvisionedConcurrency:
     executions: int
     modified: float
     """Seconds since the epoch."""
+
+
+class Claims(NamedTuple):
+    """What of an account's concurrency is set apart, as one of its functions sees it."""
+
+    reserved: int | None
+    """For this function; None without a reservation."""
+    in_all: int
+    """For all functions of the account together: reserved, or without a reservation provisioned."""
+    provisioned: Mapping[str, ProvisionedConcurrency] = MappingProxyType({})
+    """Of this function, by qualifier."""
 
 
 @dataclass(frozen=True, slots=True)

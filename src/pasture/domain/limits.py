@@ -18,6 +18,9 @@ class Limits:
     code_storage_bytes: int = 300 * 1024 * MIB
     code_unzipped_bytes: int = 262_144_000
     code_zipped_bytes: int = 52_428_800
+    image_bytes: int = 10 * 1024 * MIB
+    """Of a container image, unpacked."""
+    image_manifest_bytes: int = 25_400
     create_request_bytes: int = 70_167_211
     environment_bytes: int = 4 * 1024
     memory_mb_min: int = 128
@@ -29,6 +32,7 @@ class Limits:
     # RAPID: 6 MiB + 100 bytes, both ways.
     payload_bytes: int = 6_291_556
     async_payload_bytes: int = MIB
+    invoke_async_payload_bytes: int = 262_144
     header_bytes: int = MIB
     client_context_bytes: int = 3_583
     init_seconds: float = 10.0

@@ -1,5 +1,6 @@
 """How a phase of an environment ends: what the caller gets, what the log says, whether everything starts anew. Pure."""
 
+import re
 import signal
 from dataclasses import dataclass
 
@@ -61,6 +62,21 @@ def extension_failed(request_id: str, error_type: str, claimed: str) -> Ending:
     return failed(request_id, error_type, claimed or error_type)
 
 
+def not_started(request_id: str, error_type: str, reason: str) -> Ending:
+    """Where the kernel refused to execute it, in the words of Go's os/exec, as AWS's messages have them."""
+    return failed(request_id, error_type, launch_words(reason))
+
+
+def launch_words(reason: str) -> str:
+    """What Go's os/exec would say of it; the reason itself, where that would not have got so far."""
+    refused = _REFUSED.search(reason)
+    if refused is None:
+        return reason
+    if "/" not in refused[1]:
+        return f'exec: "{refused[1]}": executable file not found in $PATH'
+    return f"fork/exec {refused[1]}: {refused[2].lower()}"
+
+
 def failed(request_id: str, error_type: str, words: str) -> Ending:
     payload = error_payload(error_type, f"RequestId: {request_id} Error: {words}")
     return Ending(
@@ -70,6 +86,10 @@ def failed(request_id: str, error_type: str, words: str) -> Ending:
         error_type=error_type,
         news=report.crashed(request_id, words, error_type),
     )
+
+
+# As both kinds of isolation tell it.
+_REFUSED = re.compile(r"cannot execute (\S+): ([^.]+)\.")
 
 
 def _how(exit_: Exit) -> str:

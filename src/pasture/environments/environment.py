@@ -11,25 +11,26 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome, Status
-from pasture.domain.limits import MIB, Limits
-from pasture.environments import endings, init_phase
+from pasture.domain.limits import Limits
+from pasture.environments import endings, init_phase, invoke_phase
+from pasture.environments.account import Account
 from pasture.environments.endings import Ending
 from pasture.environments.journal import Journal
 from pasture.environments.lifecycle import EnvironmentState, move
 from pasture.environments.plan import Plan
-from pasture.environments.programs import AnySignal, ExtensionExited, Programs
-from pasture.http.message import Request, Response
+from pasture.environments.programs import Programs
+from pasture.http.message import Headers, Request, Response
 from pasture.http.server import HttpLimits, HttpServer
 from pasture.isolation.spec import Isolation, Sandbox, SandboxError
 from pasture.kit.clock import Clock
 from pasture.logs import platform
 from pasture.logs.report import Phase
-from pasture.runtime_api.api import error_response, streams
-from pasture.runtime_api.extension_signals import ExtensionExitFailed
-from pasture.runtime_api.signals import Answered, Exited, Ready
+from pasture.runtime_api.api import RUNTIME, error_response, streams
+from pasture.runtime_api.outward import Outward
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Environment:
         limits: Limits,
         *,
         runtime_version_arn: str = "",
+        outward: Outward | None = None,
         on_gone: Callable[[], None] = lambda: None,
         on_report: Callable[[Invocation, Outcome, float], None] = lambda _invocation, _outcome, _ms: None,
     ) -> None:
@@ -65,25 +67,17 @@ class Environment:
         self._journal = journal
         self._clock = clock
         self._limits = limits
-        self._runtime_version_arn = runtime_version_arn
+        self._outward = outward
         self._on_gone = on_gone
-        self._on_report = on_report
+        self._account = Account(plan, journal, clock, runtime_version_arn, on_report)
         self._state = EnvironmentState.STARTING
         self._frozen = False
         self._loop = asyncio.get_running_loop()
         self.born = clock.monotonic()
-        self._served_since = self.born
-        self._runtime_is_done = False
         self.has_served = False
         self._sandbox: Sandbox | None = None
         self._server: HttpServer | None = None
         self._programs: Programs | None = None
-        self._init_ms: float | None = None
-        """Of an init that nobody has been told of yet; the next REPORT shows it."""
-        self._restore_ms: float | None = None
-        """Likewise of a restore."""
-        self._tracing: platform.Tracing | None = None
-        """Of the invocation that is served, or was last."""
 
     def __repr__(self) -> str:
         return f"<Environment {self.id} {self._state} {self.version.name}:{self.version.version}>"
@@ -91,10 +85,6 @@ class Environment:
     @property
     def id(self) -> str:
         return self._id
-
-    def adopt(self, id_: str) -> None:
-        """It has been prepared under another name."""
-        self._id = id_
 
     @property
     def is_alive(self) -> bool:
@@ -145,14 +135,14 @@ class Environment:
                 body_bytes=lambda _method, _target: self._limits.payload_bytes,
                 too_large=self._too_large,
                 connections=256,
-                streams=streams,
+                streams=self._streams,
             ),
         )
         await self._server.serve(self._sandbox.listener)
         began = self._clock.monotonic()
         failed = await self._initialise(self._init_seconds, Phase.INIT)
         if failed is None and not self._waits_for_restore:
-            self._init_ms = (self._clock.monotonic() - began) * 1000
+            self._account.init_ms = (self._clock.monotonic() - began) * 1000
         return failed
 
     async def keep(self) -> None:
@@ -174,8 +164,6 @@ class Environment:
         """
         self._check_alive()
         self._move(EnvironmentState.BUSY)
-        self._served_since = self._clock.monotonic()
-        self._runtime_is_done = False
         self.has_served = True
         try:
             if self._frozen:
@@ -236,34 +224,39 @@ class Environment:
     async def _serve(self, invocation: Invocation, answer: Callable[[Outcome], None]) -> None:
         if invocation.tail:
             self._journal.begin_tail()
-        began = self._clock.monotonic()
+        self._account.begin(invocation)
+        timed_out = partial(self._timed_out, invocation)
         timeout = self.version.timeout
         deadline = self._loop.time() + timeout
         deadline_ms = int((self._clock.now() + timeout) * 1000)
-        self._tracing = platform.Tracing(invocation.trace_id) if invocation.trace_id else None
 
         ending = None if self._is_initialised else await self._initialise_again(invocation, deadline)
         if ending is None:
             self._living.give(invocation, deadline_ms)
         # Behind an init that runs inside the invocation, as RAPID does it; and what the function says of the event
         # that it was given is read later.
-        self._journal.platform(platform.Start(invocation.request_id, self.version.version, self._tracing))
+        self._account.start(invocation)
         answered = False
         if ending is None:
-            ending = await self._await_answer(invocation, deadline)
+            ending = await invoke_phase.answer(self._living, invocation, deadline, timed_out)
             if not ending.reset and not invocation.tail:
                 self._journal.owes(True)
                 answer(ending.outcome)
                 answered = True
             if not ending.reset:
-                ending = await self._await_rest(invocation, deadline, ending)
+                done = partial(self._account.runtime_done, invocation, ending)
+                ending = await invoke_phase.rest(self._living, invocation, ending, deadline, timed_out, done)
         if self._programs is not None:
             self._programs.drain()
-        self._conclude(invocation, ending, (self._clock.monotonic() - began) * 1000)
+        assert self._sandbox is not None
+        self._account.conclude(invocation, ending, self._sandbox.peak_memory_bytes())
         if not answered:
             answer(_with_tail(ending.outcome, self._journal.end_tail()))
         if ending.reset:
             await self._end_programs(ending.shutdown_reason)
+
+    def _timed_out(self, invocation: Invocation) -> Ending:
+        return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
 
     @property
     def _is_initialised(self) -> bool:
@@ -277,88 +270,6 @@ class Environment:
             failed = await self._restore(min(deadline - self._loop.time(), self._limits.restore_seconds))
         return failed
 
-    async def _await_answer(self, invocation: Invocation, deadline: float) -> Ending:
-        while True:
-            match await self._living.next_signal(deadline):
-                case Answered(outcome):
-                    return Ending(outcome)
-                case signal if bad := self._bad_news(signal, invocation):
-                    return bad
-
-    async def _await_rest(self, invocation: Invocation, deadline: float, ending: Ending) -> Ending:
-        """The phase is over when runtime and extensions ask for the next event; until then they may time out or die."""
-        runtime_is_ready = False
-        while not runtime_is_ready or not self._living.extensions.all_ready:
-            match await self._living.next_signal(deadline):
-                case Ready():
-                    runtime_is_ready = True
-                    self._runtime_done(invocation, ending)
-                case signal if bad := self._bad_news(signal, invocation):
-                    return replace(bad, outcome=ending.outcome)
-        return ending
-
-    def _bad_news(self, signal: AnySignal | None, invocation: Invocation) -> Ending | None:
-        """What in the midst of an invocation ends everything."""
-        match signal:
-            case None:
-                return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
-            case Exited(exit_):
-                return endings.runtime_exited(invocation.request_id, exit_)
-            case ExtensionExited(_, exit_):
-                return endings.extension_crashed(invocation.request_id, exit_)
-            case ExtensionExitFailed(_, claimed, _):
-                return endings.extension_failed(invocation.request_id, "Extension.ExitError", claimed)
-            case _:
-                return None
-
-    def _runtime_done(self, invocation: Invocation, ending: Ending) -> None:
-        """Told once: an extension may bring the end after the runtime was done."""
-        if self._runtime_is_done:
-            return
-        self._runtime_is_done = True
-        if not self._journal.tells_all:
-            return
-        self._journal.platform(
-            platform.RuntimeDone(
-                invocation.request_id,
-                ending.status,
-                ending.error_type,
-                produced_bytes=len(ending.outcome.payload),
-                duration_ms=(self._clock.monotonic() - self._served_since) * 1000,
-                tracing=self._tracing,
-            )
-        )
-
-    def _conclude(self, invocation: Invocation, ending: Ending, duration_ms: float) -> None:
-        """The bad news if any, END and REPORT. A timeout's duration is the timeout: what the reset took is not the
-        function's.
-        """
-        if ending.status is Status.TIMEOUT:
-            duration_ms = self.version.timeout * 1000.0
-        init_ms, self._init_ms = self._init_ms, None
-        restore_ms, self._restore_ms = self._restore_ms, None
-        assert self._sandbox is not None
-        if ending.news:
-            self._journal.platform(platform.Fault(ending.news))
-        if ending.reset:
-            self._runtime_done(invocation, ending)
-        self._on_report(invocation, ending.outcome, duration_ms)
-        self._journal.platform(platform.End(invocation.request_id))
-        peak = self._sandbox.peak_memory_bytes()
-        self._journal.platform(
-            platform.Report(
-                invocation.request_id,
-                ending.status,
-                duration_ms,
-                self.version.memory_mb,
-                min(-(-peak // MIB), self.version.memory_mb),
-                ending.error_type,
-                init_ms,
-                restore_ms,
-                tracing=self._tracing,
-            )
-        )
-
     # Restore...
 
     @property
@@ -368,22 +279,13 @@ class Environment:
     async def _restore(self, seconds: float) -> Ending | None:
         """Let it go on, through its hooks, to where it asks for an event. None when it does; else how it failed."""
         began = self._clock.monotonic()
-        programs, version, runtime = self._living, self.version, self._plan.runtime
-        self._journal.platform(
-            platform.RestoreStart(
-                version.name, version.version, runtime.family_version, self._runtime_version_arn,
-                instance_max_memory=version.memory_mb * MIB,
-            )
-        )  # fmt: skip
+        programs = self._living
+        self._account.restore_start()
         failed = await init_phase.restore(programs, self._loop.time() + seconds)
         duration_ms = (self._clock.monotonic() - began) * 1000
-        status, error_type = (failed.status, failed.error_type) if failed else (Status.SUCCESS, "")
         programs.drain()
-        self._journal.platform(platform.RestoreRuntimeDone(status, error_type))
-        self._journal.platform(platform.RestoreReport(status, duration_ms, error_type))
-        if failed is None:
-            self._restore_ms = duration_ms
-        else:
+        self._account.restored(failed, duration_ms)
+        if failed is not None:
             self._check_alive()
             await self._end_programs(failed.shutdown_reason)
         return failed
@@ -397,7 +299,7 @@ class Environment:
         began = self._clock.monotonic()
         kind = self._plan.initialization
         programs = self._programs = Programs(self._plan, self._sandbox, self._journal, self._clock, self._limits)
-        self._tell_of_init(phase)
+        self._account.init_start(phase)
         request_id = invocation.request_id if invocation else ""
         deadline = self._loop.time() + seconds
         try:
@@ -405,7 +307,9 @@ class Environment:
         except SandboxError as error:
             self._check_alive()
             _log.warning("environment %s: %s", self.id, error)
-            failed = endings.failed(request_id, programs.cannot_start, f"{error}")
+            failed = endings.not_started(request_id, programs.cannot_start, f"{error}")
+            if self._plan.image is not None:
+                self._journal.platform(platform.Fault(self._plan.image.launch_error(endings.launch_words(f"{error}"))))
         duration_ms = (self._clock.monotonic() - began) * 1000
         if failed is None:
             self._has_initialised(programs, duration_ms, phase)
@@ -417,23 +321,8 @@ class Environment:
         self._journal.platform(platform.InitReport(status, duration_ms, failed.error_type, phase, kind))
         await self._end_programs(failed.shutdown_reason)
         if failed.status is Status.TIMEOUT and invocation is not None:
-            return endings.timed_out(self._clock.now(), invocation.request_id, self.version.timeout)
+            return self._timed_out(invocation)
         return failed
-
-    def _tell_of_init(self, phase: Phase) -> None:
-        version = self.version
-        runtime = self._plan.runtime
-        event = platform.InitStart(
-            version.name,
-            version.version,
-            runtime.family_version,
-            self._runtime_version_arn,
-            phase,
-            self._plan.initialization,
-            instance_max_memory=version.memory_mb * MIB,
-        )
-        # The log tells of the first init only; one that is repeated shows in what becomes of it.
-        (self._journal.platform if phase is Phase.INIT else self._journal.telemetry_only)(event)
 
     def _has_initialised(self, programs: Programs, duration_ms: float, phase: Phase) -> None:
         assert self._sandbox is not None
@@ -462,12 +351,19 @@ class Environment:
             assert self._server is not None
             await self._server.disconnect()
 
+    def _streams(self, target: str, headers: Headers) -> bool:
+        return streams(target, headers) or (self._outward is not None and self._outward.streams(target, headers))
+
     def _handle(self, request: Request) -> Response | Awaitable[Response]:
+        if self._outward is not None and self._outward.takes(request):
+            return self._outward.call(request)
         if self._programs is None:
             return error_response(403, "InvalidStateTransition", "The environment is being reset.")
         return self._programs.handle(request)
 
     def _too_large(self, method: str, target: str) -> Response:
+        if self._outward is not None and not target.startswith(RUNTIME):
+            return self._outward.too_large(method, target)
         if self._programs is None:
             return error_response(403, "InvalidStateTransition", "The environment is being reset.")
         return self._programs.api.too_large(method, target)

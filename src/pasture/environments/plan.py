@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pasture.domain.function import FunctionVersion
 from pasture.domain.limits import MIB, Limits
-from pasture.isolation.spec import Mount, SandboxSpec
+from pasture.environments.image import ImageProgram
+from pasture.isolation.spec import Mount, SandboxError, SandboxSpec
 from pasture.logs.platform import ON_DEMAND
 from pasture.runtimes.spec import InstalledRuntime
 
@@ -64,6 +65,12 @@ class Plan:
     metadata_token: str = ""
     initialization: str = ON_DEMAND
     """Why it is initialised when it is: as AWS_LAMBDA_INITIALIZATION_TYPE and the log tell it."""
+    entrypoint: str = ""
+    """Of a runtime that the function brings: which of `runtime.entrypoints` there is."""
+    image: ImageProgram | None = None
+    """Of a function that is a container image: it has everything, and nothing of `runtime`."""
+    aws_endpoint: bool = False
+    """Whether calls of AWS are answered where the Runtime API is, and the programs are told so."""
 
 
 def make_plan(
@@ -82,6 +89,9 @@ def make_plan(
     credentials: Mapping[str, str] | None = None,
     metadata_token: str = "",
     initialization: str = ON_DEMAND,
+    entrypoint: str = "",
+    image: ImageProgram | None = None,
+    aws_endpoint: bool = False,
 ) -> Plan:
     """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name.
 
@@ -90,7 +100,8 @@ def make_plan(
     layers = (Mount(opt, OPT),) if opt is not None else ()
     sandbox = SandboxSpec(
         id=environment,
-        mounts=(Mount(tree, TASK_ROOT), *layers, *runtime.mounts),
+        mounts=(Mount(tree, TASK_ROOT), *layers, *runtime.mounts) if image is None else (),
+        root=image.root if image is not None else None,
         memory_bytes=version.memory_mb * MIB,
         tmp_bytes=version.ephemeral_mb * MIB,
         cpus=max(_INIT_CPUS, version.memory_mb / _MB_PER_CPU),
@@ -102,7 +113,18 @@ def make_plan(
     share = version.memory_mb / _MB_PER_CPU
     cpus = share if proportional_cpu else sandbox.cpus
     return Plan(
-        version, runtime, sandbox, log_stream, extensions, cpus, credentials or {}, metadata_token, initialization
+        version,
+        runtime,
+        sandbox,
+        log_stream,
+        extensions,
+        cpus,
+        credentials or {},
+        metadata_token,
+        initialization,
+        entrypoint,
+        image,
+        aws_endpoint,
     )
 
 
@@ -111,6 +133,8 @@ def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[
 
     The runtime's defaults come first, the user's over them, what is reserved over both.
     """
+    if plan.image is not None:
+        return _image_variables(plan, plan.image, api_address, path)
     defaults = {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
@@ -120,7 +144,22 @@ def variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[
         **plan.runtime.environment,
     }
     located = {name: _located(value, path) for name, value in defaults.items()}
+    located |= _endpoint(plan, api_address)
     return {**located, **_users(plan.version.environment or {}), **_reserved(plan, api_address, path)}
+
+
+def _endpoint(plan: Plan, api_address: str) -> dict[str, str]:
+    """Every SDK takes this address for each service of AWS, unless a function says otherwise."""
+    return {"AWS_ENDPOINT_URL": f"http://{api_address}"} if plan.aws_endpoint else {}
+
+
+def _image_variables(plan: Plan, image: ImageProgram, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
+    """An image says itself what a runtime's defaults would; where it says nothing, AWS's paths stand."""
+    reserved = _reserved(plan, api_address, path)
+    defaults = {name: reserved.pop(name) for name in ("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")}
+    del reserved["_HANDLER"]
+    own = {"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", **defaults, **_endpoint(plan, api_address), **image.environment}
+    return {**own, **_users(plan.version.environment or {}), **reserved}
 
 
 def extension_variables(plan: Plan, api_address: str, path: Callable[[str], str]) -> dict[str, str]:
@@ -133,13 +172,37 @@ def extension_variables(plan: Plan, api_address: str, path: Callable[[str], str]
 
 
 def command(plan: Plan, path: Callable[[str], str]) -> tuple[str, ...]:
-    """With AWS_LAMBDA_EXEC_WRAPPER set, the wrapper gets the command as its arguments, as AWS's bootstraps do it."""
-    words = tuple(_located(word, path) for word in plan.runtime.command)
+    """With AWS_LAMBDA_EXEC_WRAPPER set, the wrapper gets the command as its arguments, as AWS's bootstraps do it.
+
+    Raises SandboxError, with RAPID's words, when the function was to bring its runtime and has not.
+    """
+    if plan.image is not None:
+        if bad := plan.image.bad_directory:
+            raise SandboxError(bad)
+        if not plan.image.command:
+            raise SandboxError("the image has neither an ENTRYPOINT nor a CMD")
+        return plan.image.command
+    if searched := plan.runtime.entrypoints:
+        if not plan.entrypoint:
+            raise SandboxError(f"Couldn't find valid bootstrap(s): [{' '.join(searched)}]")
+        return (path(plan.entrypoint),)
+    program, *rest = (_located(word, path) for word in plan.runtime.command)
+    memory = plan.version.memory_mb
+    words: tuple[str, ...] = (
+        program,
+        *(text.format(int(memory * share)) for text, share in plan.runtime.memory_arguments),
+        *rest,
+    )
     if plan.runtime.handler_argument:
         words = (*words, plan.version.handler)
     if "AWS_LAMBDA_EXEC_WRAPPER" in (plan.version.environment or {}):
         return ("/bin/sh", "-c", _WRAPPED, "bootstrap", *words)
     return words
+
+
+def directory(plan: Plan, path: Callable[[str], str]) -> str:
+    """Where the runtime starts."""
+    return plan.image.directory if plan.image is not None else path(TASK_ROOT)
 
 
 def _users(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,17 +10,18 @@ import logging
 import math
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from pasture.domain.errors import ApiError, ServiceError, TooManyRequests
 from pasture.domain.function import FunctionVersion
 from pasture.domain.invocation import Invocation, Outcome
 from pasture.domain.scope import Scope
+from pasture.environments.alarms import Alarms
 from pasture.environments.assignment import (
     Assignment,
+    Initialise,
     Linger,
     Refuse,
+    Restore,
     Rules,
     Serve,
     Start,
@@ -29,11 +30,13 @@ from pasture.environments.assignment import (
     Throttle,
     Want,
 )
+from pasture.environments.callers import Callers, FreeSlot, Pending, Slot
 from pasture.environments.environment import Environment, EnvironmentGone
 from pasture.environments.freezer import Freezer
 from pasture.environments.keep_alive import KeepAlive
-from pasture.environments.processors import LOOK_SECONDS, Pressure, Starts, processors
+from pasture.environments.processors import Pressure, Starts, processors
 from pasture.environments.provisioned import InitFailed, ProvisionedEnvironments
+from pasture.environments.snapshots import Snapshots
 from pasture.kit.clock import Clock
 from pasture.kit.errands import Notice
 from pasture.kit.tasks import Tasks
@@ -49,39 +52,8 @@ MakeEnvironment = Callable[[str, FunctionVersion], Awaitable[Environment]]
 """Environment id and version → an environment that is yet to be started. May raise; its words reach the caller."""
 
 
-class Slot(Protocol):
-    """What an invocation was admitted with; `invoke.admission` has the real one."""
-
-    @property
-    def environments(self) -> int:
-        """So many environments for tenants its function may have."""
-        ...
-
-    def give_back(self) -> None:
-        """When it has its outcome, or can have none, whether or not its caller still waits."""
-        ...
-
-
-class FreeSlot:
-    """Of what needs no admission."""
-
-    environments = 0
-
-    def give_back(self) -> None:
-        pass
-
-
 _FREE = FreeSlot()
 _RULES = Rules()
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    version: FunctionVersion
-    invocation: Invocation
-    answer: Notice[Outcome]
-    slot: Slot
-    want: Want
 
 
 class Pool:
@@ -106,23 +78,20 @@ class Pool:
         self._age_seconds = age_seconds
         self._clock = clock
         self._assignment = Assignment(memory_mb, lambda: uuid.uuid4().hex[:16], rules, self._keep_alive.seconds)
-        self._starts = starts or Starts(processors(), Pressure())
-        self._assignment.starts_at_once = self._starts.at_once
+        self._alarms = Alarms(self._assignment, starts or Starts(processors(), Pressure()), clock, self._take)
         self._environments: dict[str, Environment] = {}
         self._make_provisioned = make_provisioned or make
         self.provisioned = ProvisionedEnvironments(self._assignment, self._environments, self._take, self._remember)
+        self.snapshots = Snapshots(
+            self._assignment, self._environments, make, self._take, self._remember, clock, age_seconds
+        )
         self._versions: dict[str, FunctionVersion] = {}
         self._keys: dict[tuple[Scope, str], set[str]] = {}
-        self._pending: dict[str, _Pending] = {}
+        self._callers = Callers()
         self._ids = itertools.count(1)
         self._tasks = Tasks("environments")
         self._freezer = Freezer(freeze_seconds, self._start_freezing)
-        self._expiry: asyncio.TimerHandle | None = None
-        self._patience: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
         self._closing = False
-        self._all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Comes to its end when the pool closes and nobody waits for an answer any more."""
 
     def __repr__(self) -> str:
         return f"<Pool {self._assignment!r}>"
@@ -138,7 +107,7 @@ class Pool:
         function = f"{version.scope.account}/{version.scope.region}/{version.name}"
         answer: Notice[Outcome] = Notice(loop=asyncio.get_running_loop())
         want = Want(str(next(self._ids)), key, version.memory_mb, function, most)
-        self._pending[want.id] = _Pending(version, invocation, answer, slot, want)
+        self._callers.add(Pending(version, invocation, answer, slot, want))
         self._remember(key, version)
         now = self._clock.monotonic()
         self._keep_alive.called(key, now)
@@ -174,12 +143,10 @@ class Pool:
         """Take no more; let what runs finish within `grace` seconds; then stop every environment."""
         self._closing = True
         self.provisioned.close()
-        for timer in (self._expiry, self._patience, self._look):
-            if timer is not None:
-                timer.cancel()
+        self.snapshots.close()
+        self._alarms.close()
         self._freezer.close()
-        if self._pending:
-            await asyncio.wait({self._all_answered}, timeout=grace)
+        await self._callers.leave(grace)
         await self._tasks.settle(min(grace, _LAST_WORDS))
         await self._tasks.close()
         self.refuse_all()
@@ -188,11 +155,7 @@ class Pool:
 
     def refuse_all(self) -> None:
         """Tell every caller that still waits that the server goes."""
-        pending, self._pending = self._pending, {}
-        for each in pending.values():
-            each.slot.give_back()
-            each.answer.fail(ServiceError("The server is shutting down."))
-        self._was_answered()
+        self._callers.fail_all()
 
     # Steps...
 
@@ -202,10 +165,14 @@ class Pool:
             match step:
                 case Serve():
                     serves.append(step)
-                case Start(environment, key):
-                    self._tasks.start(self._start(environment, self._versions[key]), f"starting {environment}")
+                case Start(environment, key) | Restore(environment, key):
+                    self._begin_starting(environment, self._versions[key])
+                case Initialise(environment, key):
+                    work = self.snapshots.initialise(environment, self._versions[key])
+                    self._tasks.start(work, f"initialising {environment}")
                 case Stop(environment, why):
                     _log.debug("stopping environment %s: %s", environment, why)
+                    self.snapshots.rests_no_more(environment)
                     self._tasks.start(self._stop(environment), f"stopping {environment}")
                 case Refuse(invocation, why):
                     self._refuse(invocation, why)
@@ -213,14 +180,19 @@ class Pool:
                     self._fail(invocation, _throttled(why))
                 case Linger(key):
                     asyncio.get_running_loop().call_later(_A_MOMENT, self._be_impatient, key)
-        self._watch_idle()
-        self._watch_waiting()
+        self._alarms.set()
         # At last, as they go as far as they can at once, and may bring further steps.
         for serve in serves:
             self._begin_serving(serve.environment, serve.invocation)
 
+    def _begin_starting(self, id_: str, version: FunctionVersion) -> None:
+        if version.snap_start:
+            self.snapshots.rests_no_more(id_)
+            self.snapshots.is_used(version)
+        self._tasks.start(self._start(id_, version), f"starting {id_}")
+
     def _begin_serving(self, id_: str, want: str) -> None:
-        pending = self._pending.get(want)
+        pending = self._callers.get(want)
         if pending is not None:
             self._tasks.begin(self._serve(id_, pending, want), "serving", pending.answer.get_loop())
 
@@ -229,11 +201,12 @@ class Pool:
             self._take(self._assignment.impatient(key))
 
     async def _start(self, id_: str, version: FunctionVersion) -> None:
-        make = self._make_provisioned if self._assignment.is_provisioned(id_) else self._make
         try:
-            environment = await make(id_, version)
-            self._environments[id_] = environment
-            await self.provisioned.prepare(environment)
+            environment = self._environments.get(id_)  # a snapshot, which is restored
+            if environment is None:
+                make = self._make_provisioned if self._assignment.is_provisioned(id_) else self._make
+                environment = self._environments[id_] = await make(id_, version)
+                await self.provisioned.prepare(environment)
             await environment.start()
         except InitFailed as error:
             self._take(self._assignment.breaks(id_, str(error)))
@@ -262,19 +235,17 @@ class Pool:
     def _start_freezing(self, environment: Environment) -> None:
         self._tasks.start(environment.freeze(), f"freezing {environment.id}")
 
-    async def _serve(self, id_: str, pending: _Pending, want: str) -> None:
+    async def _serve(self, id_: str, pending: Pending, want: str) -> None:
         def answer(outcome: Outcome) -> None:
-            if self._pending.pop(want, None) is not None:
-                pending.slot.give_back()
             self._assignment.answers(id_)
-            pending.answer.tell(outcome)
-            self._was_answered()
+            self._callers.answer(pending, outcome)
 
         environment = self._environments[id_]
         self._freezer.wakes(environment)
         if self._is_old(environment):  # it has grown old while it was idle
             self._let_another_serve(id_, pending, want, "old age")
             return
+        pending.slot.served(self._assignment.is_provisioned(id_))
         try:
             await environment.serve(pending.invocation, answer)
         except EnvironmentGone as error:
@@ -288,9 +259,9 @@ class Pool:
         else:
             self._is_free(environment)
 
-    def _let_another_serve(self, id_: str, pending: _Pending, want: str, why: str) -> None:
+    def _let_another_serve(self, id_: str, pending: Pending, want: str, why: str) -> None:
         self._take(self._assignment.breaks(id_, why))
-        if want in self._pending:
+        if want in self._callers:
             self._take(self._assignment.arrives(pending.want, self._clock.monotonic()))
 
     async def _stop(self, id_: str) -> None:
@@ -322,55 +293,8 @@ class Pool:
         self._fail(want, ServiceError(f"An execution environment could not be provided: {why}"))
 
     def _fail(self, want: str, error: ApiError) -> None:
-        pending = self._pending.pop(want, None)
-        if pending is None:
-            return
-        self._forget(pending.want.key)
-        pending.slot.give_back()
-        pending.answer.fail(error)
-        self._was_answered()
-
-    def _was_answered(self) -> None:
-        if self._closing and not self._pending and not self._all_answered.done():
-            self._all_answered.set_result(None)
-
-    # Idle...
-
-    def _watch_idle(self) -> None:
-        """One timer, for the environment that has been idle longest; when it fires it is looked for again."""
-        if self._expiry is not None or self._closing:
-            return
-        expiry = self._assignment.next_expiry()
-        if expiry is not None:
-            delay = max(0.0, expiry - self._clock.monotonic())
-            self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
-
-    def _expire(self) -> None:
-        self._expiry = None
-        self._take(self._assignment.expires(self._clock.monotonic()))
-
-    # Waiting...
-
-    def _watch_waiting(self) -> None:
-        """One timer for who has waited longest, and one while starts are held back."""
-        if self._closing or not self._assignment.waiting:
-            return
-        loop = asyncio.get_running_loop()
-        deadline = self._assignment.next_deadline
-        if self._patience is None and deadline is not None:
-            self._patience = loop.call_later(max(0.0, deadline - self._clock.monotonic()), self._lose_patience)
-        if self._look is None and self._assignment.is_held_back:
-            self._look = loop.call_later(LOOK_SECONDS, self._look_at_processors)
-
-    def _lose_patience(self) -> None:
-        self._patience = None
-        self._take(self._assignment.overdue(self._clock.monotonic()))
-
-    def _look_at_processors(self) -> None:
-        self._look = None
-        held_back = self._assignment.is_held_back
-        self._assignment.starts_at_once = self._starts.grow() if held_back else self._starts.rest()
-        self._take(self._assignment.resumes())
+        if (pending := self._callers.fail(want, error)) is not None:
+            self._forget(pending.want.key)
 
 
 def _throttled(why: str) -> TooManyRequests:

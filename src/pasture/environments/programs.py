@@ -13,10 +13,10 @@ from pasture.environments.capture import Capture, ExtensionCapture
 from pasture.environments.journal import Journal
 from pasture.environments.plan import (
     EXTENSIONS,
-    TASK_ROOT,
     TELEMETRY_FD,
     Plan,
     command,
+    directory,
     extension_variables,
     variables,
 )
@@ -94,7 +94,11 @@ class Programs:
     def cannot_start(self) -> str:
         """The error type when the program that is next cannot be started."""
         missing = len(self._extensions) < len(self._plan.extensions)
-        return "Extension.LaunchError" if missing else "Runtime.InvalidEntrypoint"
+        if missing:
+            return "Extension.LaunchError"
+        image = self._plan.image
+        bad_directory = image is not None and image.bad_directory
+        return "Runtime.InvalidWorkingDir" if bad_directory else "Runtime.InvalidEntrypoint"
 
     async def start_extensions(self) -> None:
         """Every file of /opt/extensions. Raises Refusal over the limit, SandboxError when one cannot be started."""
@@ -123,7 +127,7 @@ class Programs:
             name="runtime",
             command=command(self._plan, self._sandbox.path),
             environment=variables(self._plan, self._sandbox.address, self._sandbox.path),
-            directory=self._sandbox.path(TASK_ROOT),
+            directory=directory(self._plan, self._sandbox.path),
             stdout=self._capture.stdout,
             stderr=self._capture.stderr,
             descriptors={TELEMETRY_FD: self._capture.telemetry},

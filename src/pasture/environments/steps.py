@@ -16,6 +16,22 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Initialise:
+    """A snapshot: an environment that comes to rest when it is initialised, until it is restored."""
+
+    environment: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Start the snapshot that rests."""
+
+    environment: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     environment: str
     why: str
@@ -43,4 +59,4 @@ class Linger:
     key: str
 
 
-Step = Serve | Start | Stop | Refuse | Throttle | Linger
+Step = Serve | Start | Initialise | Restore | Stop | Refuse | Throttle | Linger

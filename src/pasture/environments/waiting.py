@@ -114,6 +114,10 @@ class Waiting:
         if not self._short:
             return None
         key = next(iter(next(iter(self._short.values()))))
+        return self.first(key)
+
+    def first(self, key: str) -> Want:
+        """Of those who wait for the key, who has waited longest."""
         return next(iter(self._wants[key].values()))
 
     def has_had_its_turn(self, key: str, function: str) -> None:

@@ -6,7 +6,6 @@ more slowly; those that will not pass fail the function with AWS's reason code.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -16,17 +15,12 @@ from pasture.domain.scope import Scope
 from pasture.functions.catalog import Catalog
 from pasture.functions.package import Packages
 from pasture.functions.records import FunctionKey, VersionKey
-from pasture.kit.errors import OperatorError
-from pasture.kit.tasks import Tasks
+from pasture.kit.settling import Settling
 from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
 
-_log = logging.getLogger(__name__)
-
 AT_ONCE = 4
+PULLS_AT_ONCE = 4
 Key = FunctionKey | VersionKey
-
-FIRST_DELAY = 0.25
-LONGEST_DELAY = 30.0
 
 
 class Installs(Protocol):
@@ -38,7 +32,8 @@ class Installs(Protocol):
 
 class Activation:
     """`prepared` is awaited for every version before it becomes active (to warm a zygote, or to take a snapshot), and
-    says what keeps it from that; OSError and OperatorError from it are tried again like those of the disk.
+    says what keeps it from that; errors from it are tried again like those of the disk. `pull` likewise has a version's
+    container image here. It may take long: packages do not wait for images, nor these for those.
     """
 
     def __init__(
@@ -48,21 +43,21 @@ class Activation:
         runtimes: Installs,
         *,
         prepared: Callable[[FunctionVersion], Awaitable[Reason | None]] | None = None,
+        pull: Callable[[FunctionVersion], Awaitable[Reason | None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._catalog = catalog
         self._packages = packages
         self._runtimes = runtimes
         self._prepared = prepared
-        self._sleep = sleep
-        self._tasks = Tasks("activation")
+        self._pull = pull
+        self._settling = Settling("activate", self._look_at, at_once=AT_ONCE, sleep=sleep)
+        self._pulling: Settling[Key] = Settling("activate", self._bring_to_rest, at_once=PULLS_AT_ONCE, sleep=sleep)
         self._installer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="install")
-        self._working: dict[Key, bool] = {}
-        self._turns = asyncio.Semaphore(AT_ONCE)
         self._stop_listening: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
-        return f"<Activation of {', '.join(str(key) for key in self._working) or 'nothing'}>"
+        return f"<Activation {self._settling!r}>"
 
     async def open(self) -> None:
         """From here on every change is looked at; first, what an earlier session left unfinished."""
@@ -70,56 +65,35 @@ class Activation:
             self._catalog.on_change(self._on_change),
             self._catalog.versions.on_change(self._on_version),
         ]
-        after = ""
-        while keys := await self._catalog.unsettled(after=after):
-            after = str(keys[-1])
-            for key in keys:
-                self._look_at(key)
+        await self._settling.look_at_marked(self._catalog.unsettled)
 
     async def idle(self) -> None:
         """Wait until everything that was unsettled is settled."""
-        await self._tasks.finish()
+        await self._settling.idle()
+        await self._pulling.idle()
 
     async def close(self) -> None:
         for stop in self._stop_listening:
             stop()
         self._stop_listening.clear()
-        await self._tasks.close()
+        await self._settling.close()
+        await self._pulling.close()
         self._installer.shutdown(wait=False, cancel_futures=True)
 
     def _on_change(self, scope: Scope, name: str, function: Function | None) -> None:
         if function is not None and function.latest.is_settling:
-            self._look_at(FunctionKey(scope, name))
+            self._settling.look(FunctionKey(scope, name))
 
     def _on_version(self, key: VersionKey, version: FunctionVersion | None) -> None:
         if version is not None and version.is_settling:
-            self._look_at(key)
+            self._settling.look(key)
 
-    def _look_at(self, key: Key) -> None:
-        """One task a function or version; what happens while it works makes it look again."""
-        if key in self._working:
-            self._working[key] = True
-            return
-        self._working[key] = False
-        self._tasks.start(self._work(key), str(key))
-
-    async def _work(self, key: Key) -> None:
-        delay = FIRST_DELAY
-        try:
-            again = True
-            while again:
-                self._working[key] = False
-                try:
-                    async with self._turns:
-                        await self._bring_to_rest(key)
-                    delay = FIRST_DELAY
-                    again = self._working[key]
-                except (OSError, OperatorError) as error:
-                    _log.warning("cannot activate %s yet, next try in %.2g s: %s", key, delay, error)
-                    await self._sleep(delay)
-                    delay = min(delay * 2, LONGEST_DELAY)
-        finally:
-            del self._working[key]
+    async def _look_at(self, key: Key) -> None:
+        function = await self._catalog.find(key.scope, key.name)
+        if function is not None and function.latest.is_image:
+            self._pulling.look(key)
+        else:
+            await self._bring_to_rest(key)
 
     async def _bring_to_rest(self, key: Key) -> None:
         if isinstance(key, VersionKey):
@@ -136,6 +110,8 @@ class Activation:
 
     async def _attempt(self, version: FunctionVersion) -> Reason | None:
         """What keeps this version from running for good, or None when it is ready to."""
+        if version.is_image:
+            return await self._attempt_image(version)
         try:
             await self._install(version.runtime)
         except RuntimeUnavailable as error:
@@ -146,6 +122,13 @@ class Activation:
         except FileNotFoundError:
             return Reason("The deployment package of this function is missing. Upload it again.", "InternalError")
         return await self._prepared(version) if self._prepared is not None else None
+
+    async def _attempt_image(self, version: FunctionVersion) -> Reason | None:
+        if self._pull is None:
+            return Reason("Container images cannot be run by this server.", "InvalidImage")
+        # When nobody refers to it any more by the time it is here, it goes with this hold.
+        with self._packages.holding(version.code.sha256):
+            return await self._pull(version)
 
     async def _install(self, runtime: str) -> None:
         """One at a time, in a thread of its own: the threads that unpack and hash must not be used up by waiting."""

@@ -28,6 +28,7 @@ from pasture.functions.settings import Reservations
 from pasture.functions.url_index import UrlIndex
 from pasture.functions.usage import Usage
 from pasture.functions.versions import CREATING, Versions, check_updatable
+from pasture.images.images import FoundImage
 from pasture.kit.clock import Clock
 from pasture.store.documents import Documents, RevisionConflict
 
@@ -128,7 +129,7 @@ class Catalog:
     async def create(
         self,
         draft: FunctionVersion,
-        package: Package,
+        package: Package | FoundImage,
         tags: Mapping[str, str],
         *,
         publish: bool = False,
@@ -141,7 +142,9 @@ class Catalog:
                 raise _exists(draft.name)
             async with self._ledger.referring(key) as refer, self._adding(key, package, refer, publish) as added:
                 signing = self.code_signing
-                code = await signing.admitted(key.scope, code_signing_config, added, key.name)
+                code = added
+                if not isinstance(package, FoundImage):
+                    code = await signing.admitted(key.scope, code_signing_config, added, key.name)
                 layers = await signing.admitted_layers(key.scope, code_signing_config, draft.layers, key.name)
                 latest = self._stamp(
                     dataclasses.replace(draft, code=code, layers=layers, state=State.PENDING, state_reason=CREATING)
@@ -164,7 +167,7 @@ class Catalog:
         self,
         scope: Scope,
         name: str,
-        package: Package,
+        package: Package | FoundImage,
         edit: Edit,
         *,
         revision_id: str | None = None,
@@ -176,14 +179,19 @@ class Catalog:
             current = (await self._ledger.must_read(key)).value
             check_updatable(current.latest, revision_id)
             async with self._ledger.referring(key) as refer, self._adding(key, package, refer, publish) as added:
-                code = await self.code_signing.admitted(scope, current.code_signing_config, added, current.latest.arn)
+                code = added
+                if not isinstance(package, FoundImage):
+                    config, subject = current.code_signing_config, current.latest.arn
+                    code = await self.code_signing.admitted(scope, config, added, subject)
                 function = await self._update(
                     key, lambda v: dataclasses.replace(edit(v), code=code), refer, revision_id
                 )
             return await self._published(key) if publish else function
 
-    async def check_code(self, function: Function, package: Package) -> Code:
+    async def check_code(self, function: Function, package: Package | FoundImage) -> Code:
         """What `update_code` would make of it, or raise; nothing is kept."""
+        if isinstance(package, FoundImage):
+            return Code(package.digest, 0)
         code = await self._ledger.packages.check(package)
         config, subject = function.code_signing_config, function.latest.arn
         return await self.code_signing.admitted(function.scope, config, code, subject, package)
@@ -266,8 +274,18 @@ class Catalog:
         await self._ledger.drop_stale_references()
 
     @asynccontextmanager
-    async def _adding(self, key: FunctionKey, package: Package, refer: Refer, publish: bool) -> AsyncIterator[Code]:
-        """The package, kept and held; refused when the account has no room for it, and for the version it becomes."""
+    async def _adding(
+        self, key: FunctionKey, package: Package | FoundImage, refer: Refer, publish: bool
+    ) -> AsyncIterator[Code]:
+        """The package, kept and held; refused when the account has no room for it, and for the version it becomes.
+
+        Of an image there is nothing yet: activation pulls it. It does not count as stored, as on AWS.
+        """
+        if isinstance(package, FoundImage):
+            with self._ledger.packages.holding(package.digest):
+                await refer((package.digest,))
+                yield Code(package.digest, 0)
+            return
         async with self._ledger.packages.adding(package, before=lambda sha256: refer((sha256,))) as code:
             await self._ledger.check_storage(key.scope, code.size * (2 if publish else 1), instead_of=key.function)
             yield code

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pasture.domain.code_signing import UNSIGNED, CodeSigningConfig, Finding, Inspection, Untrusted, judge
-from pasture.domain.errors import CodeVerificationFailed, InvalidCodeSignature
+from pasture.domain.errors import CodeVerificationFailed, InvalidCodeSignature, InvalidParameterValue
 from pasture.domain.function import Code, Function, UsedLayer
 from pasture.domain.scope import Scope
 from pasture.functions.code_signing_configs import CodeSigningConfigs
@@ -49,7 +49,10 @@ class CodeSigning:
         if arn:
             await self.configs.of_function(scope, arn)
         async with self._ledger.writing.alone(key.function):
-            had = (await self._ledger.must_read(key)).value.code_signing_config
+            function = (await self._ledger.must_read(key)).value
+            if arn and function.latest.is_image:
+                raise InvalidParameterValue("Code signing is not supported for functions with packageType Image.")
+            had = function.code_signing_config
             async with self.configs.in_use(key, arn):
                 await self._edit(key, lambda function: dataclasses.replace(function, code_signing_config=arn))
             if had != arn:

@@ -1,6 +1,5 @@
 """From AWS's request members to a `FunctionVersion`, and from there to what AWS shows. Pure."""
 
-import base64
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,10 @@ from pasture.runtimes.identifiers import runtime_version_arn
 
 Members = Mapping[str, Any]
 
-KEPT = ("VpcConfig", "DeadLetterConfig", "FileSystemConfigs", "SnapStart", "SourceKMSKeyArn", "TenancyConfig")
+KEPT = (
+    "VpcConfig", "DeadLetterConfig", "FileSystemConfigs", "SnapStart", "SourceKMSKeyArn", "TenancyConfig",
+    "ImageConfig",
+)  # fmt: skip
 """Members that are kept and shown as they were sent."""
 
 _NO_CODE = Code("", 0)
@@ -33,14 +35,15 @@ def drafted(request: Members, scope: Scope, name: str, architecture: str) -> Fun
         scope=scope,
         name=name,
         role=request["Role"],
-        runtime=request["Runtime"],
-        handler=request["Handler"],
+        runtime=request.get("Runtime", ""),
+        handler=request.get("Handler", ""),
         code=_NO_CODE,
         revision_id="",
         generation="",
         last_modified=0.0,
         logging=LoggingConfig(group=f"/aws/lambda/{name}"),
         architectures=(architecture,),
+        package_type=request.get("PackageType", "Zip"),
     )
     return edited(blank, {**request, **request["Code"]})
 
@@ -109,15 +112,13 @@ def shown(version: FunctionVersion, *, qualifier: str | None = None, runtime_ver
     return {
         "FunctionName": version.name,
         "FunctionArn": version.scope.function_arn(version.name, qualifier) if qualifier else version.arn,
-        "Runtime": version.runtime,
         "Role": version.role,
-        "Handler": version.handler,
         "CodeSize": version.code.size,
         "Description": version.description,
         "Timeout": version.timeout,
         "MemorySize": version.memory_mb,
         "LastModified": aws_timestamp(version.last_modified),
-        "CodeSha256": base64.b64encode(bytes.fromhex(version.code.sha256)).decode(),
+        "CodeSha256": version.code_sha256,
         "Version": version.version,
         "TracingConfig": {"Mode": version.tracing_mode},
         "RevisionId": version.revision_id,
@@ -129,12 +130,28 @@ def shown(version: FunctionVersion, *, qualifier: str | None = None, runtime_ver
             **version.more.get("SnapStart", {}),
             "OptimizationStatus": "On" if version.snap_start else "Off",
         },
-        "RuntimeVersionConfig": {
-            "RuntimeVersionArn": runtime_version_arn(version.scope.region, version.runtime, runtime_version)
-        },
         "LoggingConfig": _shown_logging(version.logging),
         **_shown_state(version),
         **_shown_if_set(version),
+        **({} if version.is_image else _shown_runtime(version, runtime_version)),
+    }
+
+
+def _shown_runtime(version: FunctionVersion, runtime_version: str) -> dict[str, Any]:
+    arn = runtime_version_arn(version.scope.region, version.runtime, runtime_version)
+    return {
+        "Runtime": version.runtime,
+        "Handler": version.handler,
+        "RuntimeVersionConfig": {"RuntimeVersionArn": arn},
+    }
+
+
+def shown_image(version: FunctionVersion) -> dict[str, str]:
+    """What GetFunction shows as the Code of a container image."""
+    return {
+        "RepositoryType": "ECR",
+        "ImageUri": version.more.get("ImageUri", ""),
+        "ResolvedImageUri": version.resolved_image_uri,
     }
 
 
@@ -184,6 +201,8 @@ def _shown_if_set(version: FunctionVersion) -> dict[str, Any]:
         members["Layers"] = [
             {"Arn": layer.arn, "CodeSize": layer.code.size, **shown_signature(layer.code)} for layer in version.layers
         ]
+    if image_config := version.more.get("ImageConfig"):
+        members["ImageConfigResponse"] = {"ImageConfig": image_config}
     if version.kms_key_arn:
         members["KMSKeyArn"] = version.kms_key_arn
     if vpc := version.more.get("VpcConfig"):

@@ -25,9 +25,9 @@ from pasture.functions.event_source_records import (
     key_of,
     mappings_prefix,
 )
-from pasture.functions.keyed_lock import KeyedLock
 from pasture.functions.ledger import Tools
 from pasture.functions.stored import Stored, StoredDocuments
+from pasture.kit.keyed_lock import KeyedLock
 from pasture.store.documents import Documents, RevisionConflict
 
 Edit = Callable[[EventSourceMapping], EventSourceMapping]

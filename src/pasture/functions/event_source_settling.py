@@ -5,25 +5,18 @@ lets a start find what a crash has left unfinished.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from pasture.domain.event_source import EventSourceMapping
 from pasture.functions.event_source_mappings import EventSourceMappings
 from pasture.functions.event_source_records import MappingKey
-from pasture.kit.errors import OperatorError
-from pasture.kit.tasks import Tasks
-
-_log = logging.getLogger(__name__)
-
-FIRST_DELAY = 0.25
-LONGEST_DELAY = 30.0
+from pasture.kit.settling import Settling
 
 
 class MappingSettling:
     """`followed` is awaited before a mapping comes to rest: it answers when reading is as the mapping says.
 
-    OSError and OperatorError from it are tried again, like those of the disk.
+    Errors from it are tried again, like those of the disk.
     """
 
     def __init__(
@@ -35,61 +28,30 @@ class MappingSettling:
     ) -> None:
         self._mappings = mappings
         self._followed = followed
-        self._sleep = sleep
-        self._tasks = Tasks("settling of event source mappings")
-        self._working: dict[MappingKey, bool] = {}
+        self._settling = Settling("settle mapping", self._bring_to_rest, sleep=sleep)
         self._stop_listening: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<MappingSettling of {', '.join(str(key) for key in self._working) or 'nothing'}>"
+        return f"<MappingSettling {self._settling!r}>"
 
     async def open(self) -> None:
         """From here on every change is looked at; first, what an earlier session left unfinished."""
         self._stop_listening = self._mappings.on_change(self._on_change)
-        after = ""
-        while keys := await self._mappings.unsettled(after=after):
-            after = str(keys[-1])
-            for key in keys:
-                self._look_at(key)
+        await self._settling.look_at_marked(self._mappings.unsettled)
 
     async def idle(self) -> None:
         """Wait until everything that was on its way is at rest."""
-        await self._tasks.finish()
+        await self._settling.idle()
 
     async def close(self) -> None:
         if self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
-        await self._tasks.close()
+        await self._settling.close()
 
     def _on_change(self, key: MappingKey, mapping: EventSourceMapping | None) -> None:
         if mapping is not None and mapping.is_settling:
-            self._look_at(key)
-
-    def _look_at(self, key: MappingKey) -> None:
-        """One task a mapping; what happens while it works makes it look again."""
-        if key in self._working:
-            self._working[key] = True
-            return
-        self._working[key] = False
-        self._tasks.start(self._work(key), str(key))
-
-    async def _work(self, key: MappingKey) -> None:
-        delay = FIRST_DELAY
-        try:
-            again = True
-            while again:
-                self._working[key] = False
-                try:
-                    await self._bring_to_rest(key)
-                    delay = FIRST_DELAY
-                    again = self._working[key]
-                except (OSError, OperatorError) as error:
-                    _log.warning("cannot settle mapping %s yet, next try in %.2g s: %s", key, delay, error)
-                    await self._sleep(delay)
-                    delay = min(delay * 2, LONGEST_DELAY)
-        finally:
-            del self._working[key]
+            self._settling.look(key)
 
     async def _bring_to_rest(self, key: MappingKey) -> None:
         mapping = await self._mappings.find(key)

@@ -15,7 +15,6 @@ from pasture.domain.layer import LayerVersion
 from pasture.domain.limits import Limits
 from pasture.domain.scope import Scope
 from pasture.functions.accounts import Accounts
-from pasture.functions.keyed_lock import KeyedLock
 from pasture.functions.package import Packages
 from pasture.functions.records import (
     CODE,
@@ -34,6 +33,7 @@ from pasture.functions.records import (
 )
 from pasture.functions.stored import Stored, StoredDocuments
 from pasture.kit.clock import Clock
+from pasture.kit.keyed_lock import KeyedLock
 from pasture.store.documents import Documents
 
 _NUMBER = re.compile(r"[1-9]\d{0,9}", re.ASCII)

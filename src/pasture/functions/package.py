@@ -8,24 +8,20 @@ removes what is neither held nor referenced.
 
 import asyncio
 import contextlib
-import ctypes
 import hashlib
-import os
-import secrets
-import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pasture.domain.errors import RequestEntityTooLarge
 from pasture.domain.function import Code, opt_digest
 from pasture.domain.limits import Limits
-from pasture.functions.keyed_lock import KeyedLock
 from pasture.functions.merging import merge
 from pasture.functions.unzip import unzip
+from pasture.kit import making
+from pasture.kit.keyed_lock import KeyedLock
 
-_MAKING = ".making-"
 _MERGED = "merged"
 
 
@@ -44,12 +40,20 @@ class BlobStore(Protocol):
     async def sizes(self) -> Mapping[str, int]: ...
 
 
+class ImageTrees(Protocol):
+    """What is needed of `images.images.Images`: an image is referred to and held by its digest, as packages are."""
+
+    def stored(self) -> Collection[str]: ...
+    async def remove(self, digest: str) -> None: ...
+
+
 class Packages:
     """In memory are only how often each package is held, which may not be needed any more, and which are just being
     changed.
     """
 
-    def __init__(self, directory: Path, blobs: BlobStore, limits: Limits) -> None:
+    def __init__(self, directory: Path, blobs: BlobStore, limits: Limits, images: ImageTrees | None = None) -> None:
+        self._images = images
         self._directory = directory
         self._blobs = blobs
         self._limits = limits
@@ -63,7 +67,7 @@ class Packages:
 
     async def open(self) -> None:
         """Make the directory, and clear what a killed process left half unpacked."""
-        await asyncio.to_thread(self._clear_leftovers)
+        await asyncio.to_thread(making.clear_leftovers, self._directory)
 
     @contextlib.asynccontextmanager
     async def adding(
@@ -162,8 +166,9 @@ class Packages:
         return taken
 
     async def stored(self) -> set[str]:
-        """Every package there is anything of."""
-        return {*await asyncio.to_thread(self._trees), *await self._blobs.sizes()}
+        """Every package and image there is anything of."""
+        images = self._images.stored() if self._images is not None else ()
+        return {*await asyncio.to_thread(self._trees), *await self._blobs.sizes(), *images}
 
     async def remove_unless_needed(self, sha256: str, is_referenced: Callable[[str], Awaitable[bool]]) -> bool:
         """Remove a package, tree and blob, if nobody holds it and nothing refers to it. Whether it was.
@@ -175,14 +180,11 @@ class Packages:
                 return False
             await asyncio.to_thread(self._remove_tree, sha256)
             await self._blobs.delete(sha256)
+            if self._images is not None:
+                await self._images.remove(sha256)
             return True
 
     # On disk; in threads...
-
-    def _clear_leftovers(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for leftover in self._directory.glob(f"{_MAKING}*"):
-            shutil.rmtree(leftover)
 
     def _trees(self) -> list[str]:
         folders = (self._directory, self._directory / _MERGED)
@@ -205,60 +207,24 @@ class Packages:
         final = self._directory / sha256
         if final.is_dir():
             return
-        with self._making() as making:
-            unzip(package, making, self._limits.code_unzipped_bytes)
-            self._finish(making, final)
+        with making.making(self._directory) as fresh:
+            unzip(package, fresh, self._limits.code_unzipped_bytes)
+            making.finish(fresh, final)
 
     def _merge(self, trees: Sequence[Path], final: Path) -> None:
-        with self._making() as making:
-            merge(trees, making)
+        with making.making(self._directory) as fresh:
+            merge(trees, fresh)
             final.parent.mkdir(exist_ok=True)
-            self._finish(making, final)
-
-    def _finish(self, making: Path, final: Path) -> None:
-        _sync(making)
-        try:
-            making.rename(final)
-        except OSError:
-            # A call that was cancelled has left its thread behind, and that thread was faster.
-            if not final.is_dir():
-                raise
-        _sync(self._directory)
+            making.finish(fresh, final)
 
     def _try_to_unpack(self, package: Package) -> None:
-        with self._making() as making:
-            unzip(package, making, self._limits.code_unzipped_bytes)
-
-    @contextlib.contextmanager
-    def _making(self) -> Iterator[Path]:
-        """A directory under a temporary name, removed unless it has been renamed."""
-        making = self._directory / f"{_MAKING}{secrets.token_hex(8)}"
-        making.mkdir(parents=True)
-        try:
-            yield making
-        finally:
-            if making.exists():
-                shutil.rmtree(making)
+        with making.making(self._directory) as fresh:
+            unzip(package, fresh, self._limits.code_unzipped_bytes)
 
     def _remove_tree(self, digest: str) -> None:
-        """First out of sight in one step: a tree with its final name is whole."""
         for tree in (self._directory / digest, self._directory / _MERGED / digest):
-            doomed = self._directory / f"{_MAKING}{secrets.token_hex(8)}"
-            with contextlib.suppress(FileNotFoundError):
-                tree.rename(doomed)
-                shutil.rmtree(doomed)
+            making.remove(tree, self._directory)
 
 
 def _size(tree: Path) -> int:
     return sum(path.lstat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def _sync(path: Path) -> None:
-    """Everything written to this file system so far is on disk: one call instead of one a file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(path))
-    finally:
-        os.close(descriptor)

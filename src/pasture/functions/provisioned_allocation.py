@@ -5,7 +5,6 @@ the version before until the environments of the other are ready.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -17,9 +16,7 @@ from pasture.functions.catalog import Catalog
 from pasture.functions.provisioned import version_of
 from pasture.functions.provisioned_status import Allocation, serving, share
 from pasture.functions.records import FunctionKey, VersionKey
-from pasture.kit.tasks import Tasks
-
-_log = logging.getLogger(__name__)
+from pasture.kit.settling import Settling
 
 LOOK_SECONDS = 1.0
 _FAILED_VERSION = "FUNCTION_ERROR_INIT_FAILURE"
@@ -55,10 +52,9 @@ class ProvisionedAllocation:
     def __init__(self, catalog: Catalog, holds: Holds) -> None:
         self._catalog = catalog
         self._holds = holds
-        self._tasks = Tasks("provisioned concurrency")
+        self._settling = Settling("allocate the provisioned concurrency of", self._reconcile)
         self._known: dict[FunctionKey, _Known] = {}
         self._of_key: dict[str, FunctionKey] = {}
-        self._working: dict[FunctionKey, bool] = {}
         self._instead: dict[tuple[Scope, str, str], str] = {}
         """Aliases that run another version than they point to, until that one is ready."""
         self._stop: list[Callable[[], None]] = []
@@ -73,11 +69,7 @@ class ProvisionedAllocation:
             self._catalog.versions.on_change(self._version_changed),
         ]
         self._holds.on_change = self._environments_changed
-        after = ""
-        while keys := await self._catalog.provisioned.marked(after=after):
-            after = str(keys[-1])
-            for key in keys:
-                self._look_at(key)
+        await self._settling.look_at_marked(self._catalog.provisioned.marked)
         self._look_later()
 
     async def close(self) -> None:
@@ -87,11 +79,11 @@ class ProvisionedAllocation:
             stop()
         self._stop = []
         self._holds.on_change = lambda _key: None
-        await self._tasks.close()
+        await self._settling.close()
 
     async def idle(self) -> None:
         """Wait until every change that is known has been looked at."""
-        await self._tasks.finish()
+        await self._settling.idle()
 
     # What others ask...
 
@@ -101,6 +93,13 @@ class ProvisionedAllocation:
         if known is None or known.configs.get(qualifier) != config:
             return Allocation(config.executions)
         return known.allocations.get(qualifier, Allocation(config.executions))
+
+    def allocated(self, scope: Scope, name: str, qualifier: str) -> tuple[int, int]:
+        """How many environments the qualifier has at this moment, and how many all of the function have."""
+        known = self._known.get(FunctionKey(scope, name))
+        if known is None or qualifier not in known.allocations:
+            return 0, 0
+        return known.allocations[qualifier].allocated, sum(each.allocated for each in known.allocations.values())
 
     def utilisation(self, scope: Scope, name: str, qualifier: str) -> float | None:
         """The share of what is allocated that runs at this moment; None when nothing is."""
@@ -125,15 +124,15 @@ class ProvisionedAllocation:
                 if qualifier in function.settings.provisioned and version_of(function, qualifier) != version:
                     self._instead[scope, name, qualifier] = version
         if known is not None or (function is not None and function.settings.provisioned):
-            self._look_at(key)
+            self._settling.look(key)
 
     def _version_changed(self, key: VersionKey, _version: FunctionVersion | None) -> None:
         if key.function_key in self._known:
-            self._look_at(key.function_key)
+            self._settling.look(key.function_key)
 
     def _environments_changed(self, key: str) -> None:
         if (function := self._of_key.get(key)) is not None:
-            self._look_at(function)
+            self._settling.look(function)
 
     def _look_later(self) -> None:
         self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_at_all)
@@ -141,23 +140,6 @@ class ProvisionedAllocation:
     def _look_at_all(self) -> None:
         self._look_later()
         self._holds.look()
-
-    def _look_at(self, key: FunctionKey) -> None:
-        if key in self._working:
-            self._working[key] = True
-            return
-        self._working[key] = False
-        self._tasks.start(self._work(key), str(key))
-
-    async def _work(self, key: FunctionKey) -> None:
-        try:
-            again = True
-            while again:
-                self._working[key] = False
-                await self._reconcile(key)
-                again = self._working[key]
-        finally:
-            del self._working[key]
 
     async def _reconcile(self, key: FunctionKey) -> None:
         function = await self._catalog.find(*key)

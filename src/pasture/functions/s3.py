@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pasture.domain.errors import AccessDenied, ApiError, InvalidParameterValue, ServiceError
+from pasture.domain.scope import Scope
 from pasture.functions.s3_options import AMAZON, S3Options
 
 _log = logging.getLogger(__name__)
@@ -49,16 +50,16 @@ class S3:
         self._clients: dict[str, Any] = {}
         self._making = threading.Lock()
 
-    async def fetch(self, wanted: S3Object, region: str, into: Path) -> None:
+    async def fetch(self, wanted: S3Object, scope: Scope, into: Path) -> None:
         """Write the object into this empty file. Raises ApiError; OSError when the file cannot be written."""
         if not self._options.endpoint:
             raise InvalidParameterValue(
                 "Error occurred while GetObject. This server has no S3: set s3_endpoint "
-                "(`pasture serve --s3-endpoint`), or send the package as ZipFile."
+                "(`pasture serve --s3-endpoint`) or a neighbour that serves s3, or send the package as ZipFile."
             )
         given_up = threading.Event()
         try:
-            await _in_thread(lambda: self._fetch(wanted, self._options.region or region, into, given_up.is_set))
+            await _in_thread(lambda: self._fetch(wanted, self._options.region or scope.region, into, given_up.is_set))
         finally:
             given_up.set()
 
@@ -76,12 +77,14 @@ class S3:
                     size += file.write(chunk)
                     self._check_size(size)
                     if time.monotonic() > deadline:
-                        raise _out_of_reach(f"it takes longer than {self._seconds_max:g} seconds")
+                        raise out_of_reach(f"it takes longer than {self._seconds_max:g} seconds")
         except ClientError as error:
-            raise _refusal(error, wanted) from error
+            metadata = error.response["ResponseMetadata"]
+            status = metadata.get("HTTPStatusCode", 0)
+            raise refusal(error.response["Error"], status, metadata.get("HTTPHeaders", {}), wanted) from error
         except BotoCoreError as error:
             _log.warning("cannot read %s from S3 at %s: %s", wanted, self._options.endpoint, error)
-            raise _out_of_reach("it cannot be reached, or not with the credentials of this server") from error
+            raise out_of_reach("it cannot be reached, or not with the credentials of this server") from error
 
     def _check_size(self, size: int) -> None:
         if size > self._bytes_max:
@@ -122,12 +125,9 @@ def _stay_in_region(context: dict[str, Any], **_more: Any) -> None:
     context.setdefault("s3_redirect", {})["redirected"] = True
 
 
-def _refusal(error: ClientError, wanted: S3Object) -> ApiError:
+def refusal(told: Mapping[str, Any], status: int, headers: Mapping[str, str], wanted: S3Object) -> ApiError:
     """Recorded from AWS, and from what users of AWS have reported."""
-    told = error.response["Error"]
     code, message = told.get("Code", ""), told.get("Message", "")
-    headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-    status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
     if code == "AccessDenied":
         return denied_by_s3(wanted, message)
     if code in _REGION_CODES:
@@ -148,7 +148,7 @@ def denied_by_s3(wanted: S3Object, message: str) -> AccessDenied:
     )
 
 
-def _out_of_reach(why: str) -> ServiceError:
+def out_of_reach(why: str) -> ServiceError:
     return ServiceError(f"Error occurred while GetObject. S3 does not answer: {why}.")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pasture.domain.errors import InvalidParameterValue
 from pasture.domain.function import Function
+from pasture.domain.function_settings import Claims
 from pasture.domain.scope import Scope
 from pasture.functions.ledger import Ledger
 from pasture.functions.provisioned import check_reservation
@@ -46,14 +47,10 @@ class Reservations:
                 f"UnreservedConcurrentExecution below its minimum value of [{least}]."
             )
 
-    async def of(self, scope: Scope, name: str) -> tuple[int | None, int]:
-        """What is reserved for this function, and for others or all of its account; from memory once it is counted.
-
-        What is provisioned without a reservation counts as reserved for the others to leave alone.
-        """
+    async def of(self, scope: Scope, name: str) -> Claims:
+        """From memory once it is counted."""
         function = await self._ledger.functions.find(FunctionKey(scope, name).function)
         usage = await self._ledger.accounts.usage(scope)
         if function is None:
-            return None, usage.claimed_concurrency
-        own = 0 if function.reserved_concurrency is not None else function.settings.provisioned_in_all
-        return function.reserved_concurrency, usage.claimed_concurrency - own
+            return Claims(None, usage.claimed_concurrency)
+        return Claims(function.reserved_concurrency, usage.claimed_concurrency, function.settings.provisioned)

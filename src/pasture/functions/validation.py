@@ -6,6 +6,7 @@ recorded.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from pasture.domain.errors import InvalidParameterValue, NotBuiltYet
 from pasture.domain.function import FunctionVersion
 from pasture.domain.layer import parse_layer_arn
 from pasture.domain.limits import Limits
+from pasture.functions import image_validation
+from pasture.functions.image_validation import IMAGE
 from pasture.runtimes import identifiers
 
 Request = Mapping[str, Any]
@@ -33,11 +36,12 @@ RESERVED_VARIABLES = frozenset((
 _NOT_BUILT = (
     "CapacityProviderConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig", "PublishTo",
 )  # fmt: skip
-# Of AWS's runtimes; here, as yet, Python's can be initialised ahead.
+# Of AWS's runtimes; here, Python's and Java's can be initialised ahead.
 _WITH_SNAP_START = frozenset(
     {"python3.12", "python3.13", "python3.14", "java11", "java17", "java21", "java25", "dotnet8", "dotnet10"}
 )
 _SNAP_START_EPHEMERAL_MB = 512
+_DEAD_LETTER = re.compile(r"arn:aws[a-z-]*:(sqs|sns):[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+")
 _S3_CODE = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
 
 
@@ -50,38 +54,37 @@ class Ground:
     """The identifiers that this machine has an interpreter for."""
     architecture: str
     """This machine's, in AWS's word: `x86_64` or `arm64`."""
+    no_images: str = ""
+    """Why container images cannot be run here; empty where they can."""
 
 
 def check_create(request: Request, ground: Ground) -> None:
-    if request.get("PackageType", "Zip") != "Zip":
-        raise NotBuiltYet(
-            "Functions of PackageType Image are not built in Pasture yet. Use a function of PackageType Zip."
-        )
-    if not request.get("Runtime") or not request.get("Handler"):
+    is_image = request.get("PackageType", "Zip") == IMAGE
+    if not is_image and (not request.get("Runtime") or not request.get("Handler")):
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
     check_tags(request.get("Tags") or {})
-    _check_members(request, "creating", ground)
+    _check_members(request, "creating", ground, is_image=is_image)
     _check_log_levels(request.get("LoggingConfig") or {}, "Text")
-    _check_source(request["Code"], "creating")
+    _check_source(request["Code"], "creating", ground, is_image=is_image)
     _check_architectures(request, ground)
 
 
 def check_configuration(request: Request, current: FunctionVersion, ground: Ground) -> None:
     """Of UpdateFunctionConfiguration."""
-    if request.get("Handler") == "":
+    if request.get("Handler") == "" and not current.is_image:
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    _check_members(request, "updating", ground)
+    _check_members(request, "updating", ground, is_image=current.is_image)
     _check_log_levels(request.get("LoggingConfig") or {}, current.logging.format)
 
 
-def check_code(request: Request, ground: Ground) -> None:
+def check_code(request: Request, current: FunctionVersion, ground: Ground) -> None:
     """Of UpdateFunctionCode."""
     _check_built(request)
-    _check_source(request, "updating")
+    _check_source(request, "updating", ground, is_image=current.is_image)
     _check_architectures(request, ground)
 
 
@@ -94,6 +97,8 @@ def check_snap_start(version: FunctionVersion) -> None:
     """Of a function as it will be."""
     if version.more.get("SnapStart", {}).get("ApplyOn") != "PublishedVersions":
         return
+    if version.is_image:
+        raise NotBuiltYet("SnapStart for functions of PackageType Image is not built in Pasture yet. Leave it out.")
     if version.runtime not in _WITH_SNAP_START:
         raise InvalidParameterValue(f"{version.runtime} is not supported for SnapStart enabled functions.")
     if version.ephemeral_mb > _SNAP_START_EPHEMERAL_MB:
@@ -106,6 +111,14 @@ def check_snap_start(version: FunctionVersion) -> None:
         raise InvalidParameterValue("SnapStart is not supported for functions with tenancy configuration.")
 
 
+def check_dead_letter(arn: str) -> None:
+    """Empty takes the queue away. Only what AWS says of an ARN that is none is known, and that in part."""
+    if arn and not _DEAD_LETTER.fullmatch(arn):
+        raise InvalidParameterValue(
+            f"Invalid dead letter ARN: {arn}. It must be the ARN of a standard SQS queue or SNS topic."
+        )
+
+
 def check_layer_content(content: Request) -> None:
     """Of PublishLayerVersion."""
     has_zip = content.get("ZipFile") is not None
@@ -116,12 +129,15 @@ def check_layer_content(content: Request) -> None:
         raise InvalidParameterValue("Please provide a source for layer content.")
 
 
-def _check_members(request: Request, doing: str, ground: Ground) -> None:
+def _check_members(request: Request, doing: str, ground: Ground, *, is_image: bool) -> None:
     """What creating and updating have in common."""
     _check_built(request)
-    if request.get("ImageConfig"):
+    check_dead_letter((request.get("DeadLetterConfig") or {}).get("TargetArn") or "")
+    if is_image:
+        image_validation.check_members(request)
+    elif request.get("ImageConfig"):
         raise InvalidParameterValue(f"Please don't provide ImageConfig when {doing} a function with packageType Zip.")
-    if "Runtime" in request:
+    if "Runtime" in request and not is_image:
         _check_runtime(request["Runtime"], ground.runtimes)
     _check_quotas(request, ground.limits)
     _check_environment((request.get("Environment") or {}).get("Variables") or {}, ground.limits)
@@ -144,7 +160,7 @@ def _check_runtime(runtime: str, here: Collection[str]) -> None:
     if runtime in identifiers.ACCEPTED or runtime == identifiers.CUSTOMER_MANAGED:
         raise InvalidParameterValue(
             f"The runtime {runtime} is valid on AWS and cannot be run by Pasture on this machine. "
-            f"Runtimes here: [{', '.join(sorted(here))}]. `pasture runtimes list` says what others need."
+            f"Runtimes here: [{', '.join(sorted(here))}]. `pasture runtimes install {runtime}` says what it needs."
         )
     raise InvalidParameterValue(
         f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
@@ -227,8 +243,13 @@ def _check_log_levels(logging: Request, current_format: str) -> None:
         )
 
 
-def _check_source(code: Request, doing: str) -> None:
-    """Exactly one of three, and of those the image is not built."""
+def _check_source(code: Request, doing: str, ground: Ground, *, is_image: bool) -> None:
+    """Exactly one of three."""
+    if is_image:
+        image_validation.check_source(code, doing)
+        if ground.no_images:
+            raise InvalidParameterValue(ground.no_images)
+        return
     has_zip = code.get("ZipFile") is not None
     has_s3 = any(member in code for member in _S3_CODE)
     if "ImageUri" in code:

@@ -5,7 +5,6 @@ two leaves a gap between numbers, and publishing again makes the version that is
 function's lock.
 """
 
-import base64
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
@@ -64,7 +63,7 @@ class Versions:
 
         def check(latest: FunctionVersion) -> None:
             check_updatable(latest, revision_id)
-            current = base64.b64encode(bytes.fromhex(latest.code.sha256)).decode()
+            current = latest.code_sha256
             if code_sha256 and code_sha256 != current:
                 raise InvalidParameterValue(
                     f"CodeSHA256 ({code_sha256}) is different from current CodeSHA256 in $LATEST ({current}). "

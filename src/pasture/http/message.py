@@ -176,7 +176,9 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """An answer. `body` as bytes is sent with a Content-Length; as an iterator, chunked, as it comes."""
+    """An answer. `body` as bytes is sent with a Content-Length; as an iterator as it comes, chunked, or by the
+    `Content-Length` among its headers, which it then has to keep.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)

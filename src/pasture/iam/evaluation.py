@@ -54,7 +54,7 @@ def _effects(
     """Of the caller's own policies, its session's, and the resource's."""
     identity: Effect | None = Effect.ALLOW
     if principal.policies is not None:
-        identity = _together(principal.policies, action, resource, context)
+        identity = together(principal.policies, action, resource, context)
     session: Effect | None = Effect.ALLOW
     if principal.session_policy is not None:
         session = principal.session_policy.decide(action, resource, context)
@@ -64,7 +64,8 @@ def _effects(
     return identity, session, granted
 
 
-def _together(policies: Iterable[Policy], action: str, resource: str, context: Context) -> Effect | None:
+def together(policies: Iterable[Policy], action: str, resource: str, context: Context) -> Effect | None:
+    """What one's policies say as one; None when they say nothing of it."""
     found = None
     for policy in policies:
         effect = policy.decide(action, resource, context)

@@ -21,6 +21,7 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from launcher.main import
 _PACKAGE = str(Path(__file__).parent.resolve())
 _READY_SECONDS = 30.0
 _END_SECONDS = 10.0
+_GONE = "the launcher has ended."
 
 
 class LauncherGone(SandboxError):
@@ -92,7 +93,12 @@ class Launcher:
         return trial
 
     async def create(self, spec: SandboxSpec, control: socket.socket, tmp_image: str) -> Created:
-        """A box whose init has `control`; what init makes of it, it says there. When cancelled, the box is ended."""
+        """A box whose init has `control`; what init makes of it, it says there. When cancelled, the box is ended.
+
+        Raises LauncherGone, now or later, when it has died: another one can make it.
+        """
+        if not self.is_alive:
+            raise LauncherGone(_GONE)
         self._stock.asked()
         self._serial += 1
         self._fill(1 + len(self._requests))
@@ -185,7 +191,7 @@ class Launcher:
             answer.set_result(created)
 
     def _ended(self) -> None:
-        gone = LauncherGone("the launcher has ended.")
+        gone = LauncherGone(_GONE)
         for answer in self._requests.values():
             if not answer.done():
                 answer.set_exception(gone)
@@ -275,5 +281,6 @@ def _request(spec: SandboxSpec, tmp_image: str) -> protocol.BoxRequest:
         processes=spec.processes,
         hostname=spec.hostname,
         network=spec.network,
+        root=_real(spec.root) if spec.root is not None else "",
         tmp_image=tmp_image,
     )

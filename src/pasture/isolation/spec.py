@@ -42,6 +42,8 @@ class SandboxSpec:
     open_files: int = 1_024
     processes: int = 1_024
     hostname: str = "localhost"
+    root: Path | None = None
+    """A tree to have as its root, read-only, in place of this system's: see `launcher.image_root`. Without mounts."""
     network: bool = False
     """Whether it has a way out, where the server has one, to what the server's `NetworkOptions` leave open."""
     zygote: Zygote | None = None

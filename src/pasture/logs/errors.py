@@ -1,29 +1,25 @@
 """What a client of CloudWatch Logs is told: error shapes of the `logs` model, all of them 400 on the wire."""
 
-from pasture.domain.errors import ApiError
+from pasture.domain.errors import BadRequest
 
 
-class LogsError(ApiError):
-    status = 400
-
-
-class InvalidParameter(LogsError):
+class InvalidParameter(BadRequest):
     code = "InvalidParameterException"
 
 
-class ResourceNotFound(LogsError):
+class ResourceNotFound(BadRequest):
     code = "ResourceNotFoundException"
 
 
-class ResourceAlreadyExists(LogsError):
+class ResourceAlreadyExists(BadRequest):
     code = "ResourceAlreadyExistsException"
 
 
-class Validation(LogsError):
+class Validation(BadRequest):
     code = "ValidationException"
 
 
-class TooManyTags(LogsError):
+class TooManyTags(BadRequest):
     code = "TooManyTagsException"
 
 

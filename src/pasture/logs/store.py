@@ -13,15 +13,14 @@ removes it and its events in small steps.
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pasture.domain.scope import Scope
 from pasture.logs import reading, sweeping
 from pasture.logs.errors import ResourceAlreadyExists, no_group, no_stream
 from pasture.logs.records import EVENT_OVERHEAD, Batch, Found, Group, Search, Span, StoredEvent, Stream, StreamKey
 from pasture.logs.spec import LogEvent
-from pasture.store.database import Database
+from pasture.store.file_store import FileStore
 from pasture.store.opening import Schema
 from pasture.store.prefix import prefix_end
 
@@ -63,20 +62,8 @@ _GROUP = "name, created, retention, class, kms, protected, tags, bytes"
 _STREAM = "name, created, first_event, nullif(last_event, 0), ingested"
 
 
-class LogStore:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Raises OperatorError when the file is damaged, not ours or newer than this program."""
-        return cls(await Database.open(path, _SCHEMA))
-
-    def __repr__(self) -> str:
-        return f"LogStore({self._database.path})"
-
-    async def close(self) -> None:
-        await self._database.close()
+class LogStore(FileStore):
+    schema = _SCHEMA
 
     # Groups...
 

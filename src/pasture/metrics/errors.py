@@ -1,25 +1,17 @@
 """What a client of CloudWatch is told: error shapes of its model, 400 on the wire."""
 
-from pasture.domain.errors import ApiError
+from pasture.domain.errors import BadRequest, InvalidParameterValue
 
 
-class CloudWatchError(ApiError):
-    status = 400
-
-
-class InvalidParameterValue(CloudWatchError):
-    code = "InvalidParameterValueException"
-
-
-class InvalidParameterCombination(CloudWatchError):
+class InvalidParameterCombination(BadRequest):
     code = "InvalidParameterCombinationException"
 
 
-class MissingRequiredParameter(CloudWatchError):
+class MissingRequiredParameter(BadRequest):
     code = "MissingRequiredParameterException"
 
 
-class InvalidNextToken(CloudWatchError):
+class InvalidNextToken(BadRequest):
     code = "InvalidNextToken"
 
 

@@ -28,7 +28,7 @@ class Reach(StrEnum):
     FUNCTION = "function"
     """All functions; FunctionName; with Resource; and of an alias with ExecutedVersion."""
     RESOURCE = "resource"
-    """FunctionName with Resource, as of what belongs to one version or alias."""
+    """FunctionName; and with Resource: of what belongs to versions and aliases."""
     ACCOUNT = "account"
     """The account in its region as a whole."""
     MAPPING = "mapping"
@@ -101,7 +101,7 @@ def dimensions_of(metric: Metric, place: Place) -> list[Dimensions]:
         return [(("EventSourceMappingUUID", place.mapping),)] if place.mapping else []
     name, resource = ("FunctionName", place.function), ("Resource", place.resource)
     if metric.reach is Reach.RESOURCE:
-        return [(name, resource)] if place.resource else []
+        return [(name,), (name, resource)] if place.resource else []
     sets: list[Dimensions] = [(), (name,)]
     if place.resource:
         sets.append((name, resource))

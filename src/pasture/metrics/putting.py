@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pasture.domain.errors import InvalidParameterValue
 from pasture.domain.scope import Scope
-from pasture.metrics.errors import InvalidParameterCombination, InvalidParameterValue, MissingRequiredParameter, invalid
+from pasture.metrics.errors import InvalidParameterCombination, MissingRequiredParameter, invalid
 from pasture.metrics.names import Dimensions
 from pasture.metrics.sample import Sample
 from pasture.metrics.series import MINUTE, Key, Points, Series, merge

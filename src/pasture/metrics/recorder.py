@@ -5,13 +5,14 @@ counted waits in cells of a minute until `take` hands it on. A minute is that in
 how many run is sampled with each that begins, and once a minute.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pasture.domain.function import FunctionVersion
+from pasture.domain.function_settings import Claims
 from pasture.kit.clock import Clock
+from pasture.metrics.levels import Level, Provisioned
 from pasture.metrics.names import Dimensions, Place
 from pasture.metrics.sample import Sample
 
@@ -32,49 +33,6 @@ class Cell:
         self.others: dict[str, Sample] = {}
 
 
-class Level:
-    """How many there are of something at the moment, and what that was within a minute."""
-
-    __slots__ = ("_count", "_least", "_most", "_recorder", "_total", "dimensions", "name", "now", "owner")
-
-    def __init__(self, recorder: "Recorder", owner: tuple[str, str], name: str, dimensions: Dimensions = ()) -> None:
-        self._recorder = recorder
-        self.owner = owner
-        self.name = name
-        self.dimensions = dimensions
-        self.now = 0
-        self._reset()
-
-    def _reset(self) -> None:
-        self._count = 0
-        self._total = 0
-        self._least = math.inf
-        self._most = 0
-
-    def rises(self) -> None:
-        self.now += 1
-        self.sample()
-
-    def falls(self) -> None:
-        self.now -= 1
-
-    def sample(self) -> None:
-        now = self.now
-        if not self._count:
-            self._recorder.sampled.append(self)
-        self._count += 1
-        self._total += now
-        if now < self._least:  # noqa: PLR1730 - quicker than min() and max(), here and below
-            self._least = now
-        if now > self._most:  # noqa: PLR1730
-            self._most = now
-
-    def taken(self) -> Sample:
-        sample = Sample.of_set(self._count, self._total, self._least, self._most)
-        self._reset()
-        return sample
-
-
 class _Account:
     __slots__ = ("all", "claimed", "functions", "unreserved")
 
@@ -84,51 +42,127 @@ class _Account:
         self.claimed = Level(recorder, owner, "ClaimedAccountConcurrency")
         self.functions: dict[str, _Function] = {}
 
+    def claims(self, set_apart: int) -> None:
+        """`set_apart` is reserved or provisioned, whether or not it runs."""
+        self.claimed.now = self.unreserved.now + set_apart
+        self.claimed.sample()
+
 
 @dataclass(slots=True)
 class _Function:
     level: Level
     resources: dict[str, Level] = field(default_factory=dict)
+    provisioned: dict[str, Provisioned] = field(default_factory=dict)
+    """By resource, and of all its resources as `""`."""
+
+
+class _Execution:
+    """One invocation of what is provisioned: on that, or spilled over, which is known once an environment serves it."""
+
+    __slots__ = ("_allocated", "_began", "_claims", "_counter", "_on", "_provisioned")
+
+    def __init__(
+        self,
+        counter: "Counter",
+        claims: Claims,
+        provisioned: tuple[Provisioned, Provisioned],
+        allocated: tuple[int, int],
+    ) -> None:
+        self._counter = counter
+        self._claims = claims
+        self._provisioned = provisioned
+        self._allocated = allocated
+        self._on: bool | None = None
+        self._began = 0.0
+
+    def served(self, provisioned: bool) -> None:
+        if self._on is not None:
+            self._give_back()
+        self._on = provisioned
+        self._began = self._counter.recorder.now()
+        if provisioned:
+            for each, allocated in zip(self._provisioned, self._allocated, strict=True):
+                each.rises(allocated)
+        elif self._claims.reserved is None:
+            self._counter.account.unreserved.rises()
+        self._counter.account.claims(self._claims.in_all)
+
+    def left(self) -> None:
+        counter = self._counter
+        if self._on is not None:
+            self._give_back()
+            name = "ProvisionedConcurrencyInvocations" if self._on else "ProvisionedConcurrencySpilloverInvocations"
+            counter.recorder.observe(name, counter.place, 1, self._began)
+        counter.left()
+
+    def _give_back(self) -> None:
+        if self._on:
+            for each, allocated in zip(self._provisioned, self._allocated, strict=True):
+                each.falls(allocated)
+        elif self._claims.reserved is None:
+            self._counter.account.unreserved.falls()
+            self._counter.account.claimed.falls()
 
 
 class Counter:
     """What happens to invocations that address a function in one way and run one version of it."""
 
-    __slots__ = ("_account", "_cell", "_levels", "_minute", "_recorder", "_round", "place")
+    __slots__ = ("_cell", "_function", "_levels", "_minute", "_round", "account", "place", "recorder")
 
-    def __init__(self, recorder: "Recorder", place: Place, account: _Account, levels: tuple[Level, ...]) -> None:
-        self._recorder = recorder
+    def __init__(
+        self, recorder: "Recorder", place: Place, account: _Account, function: _Function, levels: tuple[Level, ...]
+    ) -> None:
+        self.recorder = recorder
         self.place = place
-        self._account = account
+        self.account = account
+        self._function = function
         self._levels = levels
         self._cell = Cell()
         self._minute = 0
         self._round = -1
 
-    def admitted(self, reserved: bool, allocated: int) -> Callable[[], None]:
-        """Answers what is to be called, once, when it runs no more.
+    def admitted(self, claims: Claims) -> Callable[[], None]:
+        """Answers what is to be called, once, when it runs no more."""
+        for level in self._levels:
+            level.rises()
+        account = self.account
+        if claims.reserved is None:
+            account.unreserved.rises()
+        account.claims(claims.in_all)
+        return self.left if claims.reserved is not None else self._left_unreserved
 
-        `allocated` is what of the account's concurrency is set apart for functions, whether or not they run.
+    def admitted_to_provisioned(
+        self, claims: Claims, allocated: int, of_function: int
+    ) -> tuple[Callable[[bool], None], Callable[[], None]]:
+        """Answers what is to be called with whether a provisioned environment serves it, and when it runs no more.
+
+        `allocated` are provisioned environments of the resource, `of_function` of all that the function has.
         """
         for level in self._levels:
             level.rises()
-        account = self._account
-        if not reserved:
-            account.unreserved.rises()
-        account.claimed.now = account.unreserved.now + allocated
-        account.claimed.sample()
-        return self._left if reserved else self._left_unreserved
+        resource, whole = self._provisioned(self.place.resource), self._provisioned("")
+        execution = _Execution(self, claims, (resource, whole), (allocated, of_function))
+        return execution.served, execution.left
 
-    def _left(self) -> None:
+    def left(self) -> None:
         for level in self._levels:
             level.falls()
-        if not self._account.all.now:
-            self._account.claimed.now = 0  # what is set apart may change while nothing runs
+        if not self.account.all.now:
+            self.account.claimed.now = 0  # what is set apart may change while nothing runs
 
     def _left_unreserved(self) -> None:
-        self._account.unreserved.falls()
-        self._account.claimed.falls()
-        self._left()
+        self.account.unreserved.falls()
+        self.account.claimed.falls()
+        self.left()
+
+    def _provisioned(self, resource: str) -> Provisioned:
+        known = self._function.provisioned.get(resource)
+        if known is None:
+            whole: Dimensions = (("FunctionName", self.place.function),)
+            dimensions = (*whole, ("Resource", resource)) if resource else whole
+            owner = (self.place.account, self.place.region)
+            known = self._function.provisioned[resource] = Provisioned(self.recorder, owner, dimensions)
+        return known
 
     @property
     def is_busy(self) -> bool:
@@ -136,27 +170,30 @@ class Counter:
         return self._levels[-1].now > 0
 
     def throttled(self) -> None:
-        self._of_minute(self._recorder.now()).throttles += 1
+        self._of_minute(self.recorder.now()).throttles += 1
 
     def reported(self, duration_ms: float, failed: bool) -> None:
         """An invocation has come to its end, and this is the duration that its REPORT tells."""
-        cell = self._of_minute(self._recorder.now() - duration_ms / 1000)
+        cell = self._of_minute(self.recorder.now() - duration_ms / 1000)
         cell.duration.add(duration_ms)
         if failed:
             cell.errors += 1
 
     def _of_minute(self, time: float) -> Cell:
         minute = int(time // 60)
-        if minute != self._minute or self._round != self._recorder.round:
-            self._minute, self._round = minute, self._recorder.round
-            self._cell = self._recorder.cell(minute, self.place)
+        if minute != self._minute or self._round != self.recorder.round:
+            self._minute, self._round = minute, self.recorder.round
+            self._cell = self.recorder.cell(minute, self.place)
         return self._cell
 
 
 class Counts(Protocol):
     """What the invoke path knows of a counter."""
 
-    def admitted(self, reserved: bool, allocated: int, /) -> Callable[[], None]: ...
+    def admitted(self, claims: Claims, /) -> Callable[[], None]: ...
+    def admitted_to_provisioned(
+        self, claims: Claims, allocated: int, of_function: int, /
+    ) -> tuple[Callable[[bool], None], Callable[[], None]]: ...
     def throttled(self) -> None: ...
 
 
@@ -208,7 +245,7 @@ class Recorder:
     def running(self) -> list[tuple[tuple[str, str], Dimensions, int]]:
         """Account and region, function and qualifier, and how many invocations run there."""
         return [
-            (owner, level.dimensions, level.now)
+            (owner, level.dimensions, int(level.now))
             for owner, account in self._accounts.items()
             for function in account.functions.values()
             for level in function.resources.values()
@@ -254,26 +291,32 @@ class Recorder:
             level = Level(self, owner, "ConcurrentExecutions", (name, ("Resource", resource)))
             function.resources[resource] = level
         place = Place(*owner, version.name, resource, version.version)
-        return Counter(self, place, account, (account.all, function.level, level))
+        return Counter(self, place, account, function, (account.all, function.level, level))
 
     def _forget_idle(self) -> None:
         for account in self._accounts.values():
             account.functions = {name: function for name, function in account.functions.items() if function.level.now}
             for function in account.functions.values():
                 function.resources = {name: level for name, level in function.resources.items() if level.now}
+                function.provisioned = {name: of for name, of in function.provisioned.items() if of.executions.now}
         self._counters = {key: counter for key, counter in self._counters.items() if counter.is_busy}
 
 
 class Uncounted:
     """For who counts nothing."""
 
-    def admitted(self, _reserved: bool, _allocated: int, /) -> Callable[[], None]:
+    def admitted(self, _claims: Claims, /) -> Callable[[], None]:
         return _nothing
+
+    def admitted_to_provisioned(
+        self, _claims: Claims, _allocated: int, _of_function: int, /
+    ) -> tuple[Callable[[bool], None], Callable[[], None]]:
+        return _nothing, _nothing
 
     def throttled(self) -> None: ...
 
 
-def _nothing() -> None: ...
+def _nothing(*_told: bool) -> None: ...
 
 
 _UNCOUNTED = Uncounted()

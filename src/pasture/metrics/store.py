@@ -11,8 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -20,7 +19,7 @@ from pasture.domain.scope import Scope
 from pasture.metrics.names import Dimensions
 from pasture.metrics.sample import Sample, bucket_of
 from pasture.metrics.series import Key, Point, Points, Series
-from pasture.store.database import Database
+from pasture.store.file_store import FileStore
 from pasture.store.opening import Schema
 
 _SCHEMA = Schema(
@@ -69,20 +68,8 @@ class Listing:
     limit: int = 500
 
 
-class MetricStore:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Raises OperatorError when the file is damaged, not ours or newer than this program."""
-        return cls(await Database.open(path, _SCHEMA))
-
-    def __repr__(self) -> str:
-        return f"MetricStore({self._database.path})"
-
-    async def close(self) -> None:
-        await self._database.close()
+class MetricStore(FileStore):
+    schema = _SCHEMA
 
     async def merge(self, points: Points) -> None:
         """In order; what was not stored when this raises StoreFailed is still in `points`."""

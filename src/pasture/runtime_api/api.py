@@ -14,6 +14,7 @@ from pasture.runtime_api.session import Poll, Refusal, RuntimeState, Session
 from pasture.runtime_api.signals import Answered, InitFailed, Ready, RestoreFailed, Signal, Snapshotted
 from pasture.runtime_api.streaming import TOO_LARGE, Collected, error_payload, pump
 
+RUNTIME = "/2018-06-01/runtime/"
 _PING = "/2018-06-01/ping"
 _INIT_ERROR = "/2018-06-01/runtime/init/error"
 _RESTORE = "/2018-06-01/runtime/restore/"

@@ -24,6 +24,9 @@ class FakeFamily:
     def identifiers(self) -> Sequence[str]:
         return self.known
 
+    def available(self) -> Sequence[str]:
+        return self.present
+
     def interpreters(self) -> Mapping[str, Path]:
         return {identifier: Path(sys.executable) for identifier in self.present}
 

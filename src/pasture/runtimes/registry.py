@@ -22,6 +22,8 @@ class RuntimeStatus:
     interpreter: Path | None
     version: str
     ready: bool
+    available: bool
+    """Whether it is ready or can be made so here."""
 
 
 class Runtimes:
@@ -42,6 +44,10 @@ class Runtimes:
         return tuple(self._families)
 
     def available(self) -> Sequence[str]:
+        """The identifiers that functions can be created with: those that are ready, or can be made so."""
+        return tuple(i for i, family in self._families.items() if i in family.available())
+
+    def found(self) -> Sequence[str]:
         """The identifiers whose interpreter is on this machine."""
         return tuple(i for i in self._families if i in self._interpreters(i))
 
@@ -92,6 +98,7 @@ class Runtimes:
             interpreter=self._interpreters(identifier).get(identifier),
             version=family.version(identifier),
             ready=self.find(identifier) is not None,
+            available=identifier in family.available(),
         )
 
 

@@ -1,5 +1,6 @@
 """What a managed runtime is, and what every family of runtimes promises."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,16 +30,23 @@ class InstalledRuntime:
     mounts: tuple[Mount, ...]
     command: tuple[str, ...]
     """What is started; the handler is in `_HANDLER` and, where the client wants it, appended by `handler_argument`."""
+    memory_arguments: tuple[tuple[str, float], ...] = ()
+    """Behind the command's first word: each text with so much of the function's memory, in whole MB, for `{}`."""
     handler_argument: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the family sets (PATH, LD_LIBRARY_PATH, PYTHONPATH …); a function may override them."""
+    entrypoints: tuple[str, ...] = ()
+    """Where the function's own program is looked for, in this order, when there is no `command`."""
     zygote: Zygote | None = None
     """What its environments can be forked from."""
 
     @property
     def family_version(self) -> str:
         """As INIT_START names it: `python:3.12.1`."""
-        return f"{self.identifier.rstrip('0123456789.x')}:{self.version}"
+        if not self.identifier:
+            return ""  # a container image's own
+        name = re.match("[a-z]+", self.identifier)
+        return f"{name[0] if name else self.identifier}:{self.version}"
 
     def arn(self, region: str) -> str:
         """The runtime version ARN, as INIT_START and `RuntimeVersionConfig` show it."""
@@ -64,6 +72,10 @@ class RuntimeFamily(Protocol):
 
         Raises RuntimeUnavailable.
         """
+        ...
+
+    def available(self) -> Sequence[str]:
+        """The identifiers that `install` can make ready here, those of `interpreters` and perhaps more."""
         ...
 
     def version(self, identifier: str) -> str:

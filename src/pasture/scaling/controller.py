@@ -96,7 +96,10 @@ class Scaling:
             after = page[-1][0].document
             for key, target in page:
                 known.add(key)
-                await self._look(key, target, is_over, now)
+                try:
+                    await self._look(key, target, is_over, now)
+                except Exception:  # noqa: BLE001 (logged; the others are looked at, and the next look compares again)
+                    _log.exception("%s of %s cannot be scaled now", key.resource, key.scope)
         for gone in self._use.keys() - known:
             del self._use[gone]
 
@@ -111,7 +114,7 @@ class Scaling:
             return
         scale = within(target, config.executions)
         if scale is None and is_over:
-            scale = tracked(target, config.executions, use.minutes, now)
+            scale = tracked(target, config.executions, tuple(use.minutes), now)
         if scale is not None:
             await self._scale(key, config.executions, scale, now)
             use.minutes.clear()
@@ -123,7 +126,6 @@ class Scaling:
         found = sorted((at, name) for name, action in target.actions.items() if (at := due(action, now)) is not None)
         for at, name in found:
             cause = f"maximum and minimum capacity were set by scheduled action {name}"
-
             before = target.actions.get(name)
 
             def edit(

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pasture.domain.scope import Scope
-from pasture.functions.keyed_lock import KeyedLock
 from pasture.functions.records import Form
 from pasture.functions.stored import StoredDocuments
+from pasture.kit.keyed_lock import KeyedLock
 from pasture.scaling.target import Target
 from pasture.store.documents import Documents, RevisionConflict
 

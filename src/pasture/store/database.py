@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pasture.store.errors import StoreBusy, StoreFailed
+from pasture.store.errors import StoreBusy, StoreFailed, StoreFull
 from pasture.store.opening import Schema, connect, connect_reader, failure
 
 T = TypeVar("T")
@@ -122,7 +122,9 @@ class Database:
     def _run(self) -> None:
         while group := self._next_group():
             failed = self._attempt(group)
-            if failed and len(group) > 1 and not isinstance(failed, StoreBusy):
+            if isinstance(failed, StoreFull):
+                self._fold()
+            if failed and (len(group) > 1 or isinstance(failed, StoreFull)) and not isinstance(failed, StoreBusy):
                 # Alone, so that one write that is too big for the disk fails alone.
                 for write in group:
                     self._attempt([write])
@@ -155,6 +157,11 @@ class Database:
             self._undo(group, failed)
             return failed
         return None
+
+    def _fold(self) -> None:
+        """Put what the write-ahead log has into the file: it then begins anew, in the room that it has on the disk."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _commit(self, group: list[_Write]) -> None:
         execute = self._connection.execute

@@ -9,12 +9,18 @@ from pasture.domain.events import Delivery
 class Outbox(Protocol):
     """Every method returns only when its effect is durable."""
 
-    async def due(self, now: float, limit: int, *, busy: frozenset[str] = frozenset()) -> Sequence[Delivery]:
-        """The deliveries whose time has come (seconds since the epoch), longest due first, less those in `busy`."""
+    async def due(
+        self, now: float, limit: int, *, busy: frozenset[str] = frozenset(), resting: frozenset[str] = frozenset()
+    ) -> Sequence[Delivery]:
+        """The deliveries whose time has come (seconds since the epoch), longest due first.
+
+        Less those whose ids are in `busy`, and less those for the targets in `resting`: these may be many, and must not
+        keep the others from being found.
+        """
         ...
 
-    async def next_due(self) -> float | None:
-        """When the earliest delivery is due; None when there is none."""
+    async def next_due(self, after: float = 0.0) -> float | None:
+        """When the earliest delivery is due that is due later than `after`; None when there is none."""
         ...
 
     async def delivered(self, id_: str) -> None: ...

@@ -368,6 +368,23 @@ INVOCATIONS: list[Step] = [
     wrong("Invoke", *not_found("none"), FunctionName="none"),
     Step(
         "typical",
+        "Invoke",
+        {"FunctionName": "called", "Payload": b'{"a": 1}', "InvocationType": "Event"},
+        202,
+        None,
+        headers={"x-amzn-trace-id": "<trace>", "content-length": "0"},
+    ),
+    Step(
+        "minimal",
+        "InvokeAsync",
+        {"FunctionName": "called", "InvokeArgs": b"{}"},
+        202,
+        "{}",
+        headers={"x-amzn-trace-id": "<trace>", "content-length": "2"},
+    ),
+    wrong("InvokeAsync", *not_found("none"), FunctionName="none", InvokeArgs=b"{}"),
+    Step(
+        "typical",
         "InvokeWithResponseStream",
         {"FunctionName": "called", "Payload": b'{"a": 1}', "LogType": "Tail"},
         200,

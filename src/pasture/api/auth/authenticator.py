@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import Protocol
 
-from pasture.api.auth import sigv4
+from pasture.api.auth import s3_links, sigv4
 from pasture.api.auth.errors import (
     EXPIRED_TOKEN,
     MISMATCH,
@@ -17,8 +17,9 @@ from pasture.api.auth.errors import (
 )
 from pasture.api.auth.keys import AccessKey, KeyRing
 from pasture.api.call import Authenticated, Principal
+from pasture.api.passing.addresses import path_style
 from pasture.domain.errors import ApiError
-from pasture.domain.scope import Scope
+from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.http.message import Request
 from pasture.iam import errors as iam
 from pasture.iam import policy
@@ -52,16 +53,30 @@ class Authenticator:
     async def authenticate(self, request: Request) -> Authenticated:
         claim = sigv4.read_claim(request.target, request.headers)
         if claim is None:
-            raise MissingAuthenticationToken(NO_TOKEN)
-        holder = self._key(claim.key_id) if claim.session_token is None else self._session(claim)
+            link = s3_links.read_link(request.target)
+            if link is None:
+                raise MissingAuthenticationToken(NO_TOKEN)
+            return self._linked(request, link)
+        holder = self._holder(claim)
         sigv4.check_time(claim, self._clock.now())
-        body = request.body
-        digest = _sha256(body) if len(body) < _HASH_ELSEWHERE_BYTES else await asyncio.to_thread(_sha256, body)
+        digest = await _digest(request, claim)
         if not sigv4.is_signed_with(holder.secret, claim, request.method, request.target, request.headers, digest):
             raise InvalidSignature(MISMATCH)
         if isinstance(holder, Session):
             return Authenticated(_assumed(holder, self._roles), Scope(holder.account, claim.region), claim.service)
         return self._user(holder, claim)
+
+    def _linked(self, request: Request, link: s3_links.Link) -> Authenticated:
+        holder = self._holder(link)
+        s3_links.check_time(link, self._clock.now())
+        path = path_style(request.raw_path, request.headers.get("host", ""))
+        if not s3_links.is_signed_with(holder.secret, link, request, path):
+            raise InvalidSignature(MISMATCH)
+        who = _assumed(holder, self._roles) if isinstance(holder, Session) else _user(holder)
+        return Authenticated(who, Scope(holder.account), sigv4.S3)
+
+    def _holder(self, claim: sigv4.Claim | s3_links.Link) -> AccessKey | Session:
+        return self._key(claim.key_id) if claim.session_token is None else self._session(claim)
 
     def _user(self, key: AccessKey, claim: sigv4.Claim) -> Authenticated:
         place = (key.id, claim.region, claim.service)
@@ -80,7 +95,7 @@ class Authenticator:
             raise UnrecognizedClient(UNKNOWN_KEY)
         return key
 
-    def _session(self, claim: sigv4.Claim) -> Session:
+    def _session(self, claim: sigv4.Claim | s3_links.Link) -> Session:
         """Access keys of the ring have no session token: AWS refuses such a pair too."""
         if self._sessions is None or not claim.session_token:
             raise UnrecognizedClient(UNKNOWN_KEY)
@@ -96,24 +111,31 @@ class OpenDoor:
     """Believes everyone (`--no-auth`). A signature still says which region and service are meant.
 
     An access key id of 12 digits names the account, as other local AWS servers have it. Temporary credentials of this
-    server say whose they are; what they may do is not asked.
+    server say whose they are; what they may do is not asked. With `names_accounts` off, who has none of those belongs
+    to the default account, whatever its key id.
     """
 
-    def __init__(self, default: Scope | None = None, sessions: Sessions | None = None) -> None:
+    def __init__(
+        self, default: Scope | None = None, sessions: Sessions | None = None, *, names_accounts: bool = True
+    ) -> None:
         self._default = default or Scope()
         self._sessions = sessions
+        self._names_accounts = names_accounts
 
     async def authenticate(self, request: Request) -> Authenticated:
         try:
             claim = sigv4.read_claim(request.target, request.headers)
         except ApiError:
             claim = None  # a signature that makes no sense is no worse than none, here
+        if claim is None and (link := s3_links.read_link(request.target)) is not None:
+            claim = _as_claim(link)
         session = self._session(claim)
         if claim is not None and session is not None:
             principal = dataclasses.replace(_assumed(session, None), policies=None, session_policy=None)
             return Authenticated(principal, Scope(session.account, claim.region), claim.service)
         key_id = claim.key_id if claim else ""
-        account = key_id if len(key_id) == 12 and key_id.isascii() and key_id.isdigit() else self._default.account
+        is_number = len(key_id) == 12 and key_id.isascii() and key_id.isdigit()
+        account = key_id if is_number and self._names_accounts else self._default.account
         scope = Scope(account, (claim and claim.region) or self._default.region)
         principal = Principal(key_id, account, f"arn:{scope.partition}:iam::{account}:root", account)
         return Authenticated(principal, scope, claim.service if claim else None)
@@ -125,6 +147,10 @@ class OpenDoor:
             return self._sessions.read(claim.session_token, claim.key_id)
         except (iam.InvalidToken, iam.ExpiredToken):
             return None  # left over from elsewhere, or from yesterday: whoever comes is let in
+
+
+def _as_claim(link: s3_links.Link) -> sigv4.Claim:
+    return sigv4.Claim(link.key_id, "", DEFAULT_REGION, sigv4.S3, (), link.signature, "", None, link.session_token)
 
 
 def _user(key: AccessKey) -> Principal:
@@ -146,6 +172,14 @@ def _assumed(session: Session, roles: Roles | None) -> Principal:
         role_arn=session.role_arn,
         token_issued=session.issued,
     )
+
+
+async def _digest(request: Request, claim: sigv4.Claim) -> str:
+    """Of a body that is still on its way what is declared: whoever reads it compares."""
+    if request.stream is not None:
+        return claim.payload_sha256 or sigv4.UNSIGNED
+    body = request.body
+    return _sha256(body) if len(body) < _HASH_ELSEWHERE_BYTES else await asyncio.to_thread(_sha256, body)
 
 
 def _sha256(body: bytes) -> str:

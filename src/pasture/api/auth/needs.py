@@ -65,6 +65,7 @@ _ACTIONS = {
 _INVOKES = frozenset({"Invoke", "InvokeWithResponseStream"})
 # They name a function, and AWS judges them without one: by lambda:FunctionArn, if at all.
 _WITHOUT_RESOURCE = frozenset({"CreateEventSourceMapping", "ListEventSourceMappings", "ListLayerVersions"})
+_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/(.+)", re.ASCII)
 _BRINGS_CODE = frozenset({"CreateFunction", "UpdateFunctionCode", "PublishLayerVersion"})
 _ALIAS_OPERATIONS = frozenset({"CreateAlias", "GetAlias", "UpdateAlias", "DeleteAlias"})
 _MAPPING_OPERATIONS = frozenset({"CreateEventSourceMapping", "UpdateEventSourceMapping"})
@@ -84,9 +85,20 @@ def _of_lambda(operation: str, asked: Asked, scope: Scope) -> Iterator[Need]:
         # Lambda reads it in the caller's name: who may not must not come to it by way of a function.
         get = "s3:GetObjectVersion" if "S3ObjectVersion" in code else "s3:GetObject"
         yield Need(get, f"arn:{scope.partition}:s3:::{code['S3Bucket']}/{code['S3Key']}")
+    if operation in _BRINGS_CODE and code.get("ImageUri"):
+        # Likewise an image, which this server pulls with credentials of its own.
+        yield Need("ecr:BatchGetImage", _image(code["ImageUri"], scope))
     if operation in {"CreateFunction", "UpdateFunctionConfiguration"} and asked.get("Role"):
         # Who may not hand a role on must not gain its rights by way of a function.
         yield Need("iam:PassRole", asked["Role"], {"iam:passedtoservice": ("lambda.amazonaws.com",)})
+
+
+def _image(uri: str, scope: Scope) -> str:
+    """As a repository of ECR; of another registry, one named after it. What is no reference is refused later."""
+    name = re.sub(r"(:[\w.-]+)?(@.*)?$", "", uri)
+    if found := _ECR.fullmatch(name):
+        return Scope(found[1], found[2]).arn("ecr", f"repository/{found[3]}")
+    return scope.arn("ecr", f"repository/{name}")
 
 
 def _lambda_resource(operation: str, asked: Asked, scope: Scope) -> str:

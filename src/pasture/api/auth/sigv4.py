@@ -23,6 +23,7 @@ from pasture.http.message import Headers
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
+S3 = "s3"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 SKEW_SECONDS = 300
@@ -296,7 +297,7 @@ def is_signed_with(secret: str, claim: Claim, method: str, target: str, headers:
     """Whether `secret` makes the claim's signature for this request."""
     if claim.payload_sha256 not in {None, UNSIGNED, body_sha256}:
         return False
-    payload = claim.payload_sha256 or body_sha256
+    payload = claim.payload_sha256 or (UNSIGNED if _is_link_of_s3(claim) else body_sha256)
     signer = _signer(secret, claim.day, claim.region, claim.service)
     given = claim.signature.encode("latin-1", "replace")
     for request in canonical_requests(claim, method, target, headers, payload):
@@ -305,6 +306,11 @@ def is_signed_with(secret: str, claim: Claim, method: str, target: str, headers:
         if hmac.compare_digest(signer.sign(to_sign.encode("latin-1")), given):
             return True
     return False
+
+
+def _is_link_of_s3(claim: Claim) -> bool:
+    """Whoever makes a link to S3 does not know what will be sent: "Authenticating requests: using query parameters"."""
+    return claim.service == S3 and claim.presigned_seconds is not None
 
 
 # To copy it is less work for OpenSSL than to begin anew.
@@ -363,7 +369,11 @@ def canonical_requests(claim: Claim, method: str, target: str, headers: Headers,
     head = "".join([f"{name}:{value}\n" for name, value in values])
     tail = f"{head}\n{';'.join(claim.signed_headers)}\n{payload}"
     queries = _queries(query, presigned=claim.presigned_seconds is not None) if query else ("",)
-    for its_path in _known_paths(path) if len(path) < _SHORT else _paths(path):
+    if claim.service == S3:
+        paths: tuple[str, ...] = (path or "/",)  # keys may hold what is normalised elsewhere
+    else:
+        paths = _known_paths(path) if len(path) < _SHORT else _paths(path)
+    for its_path in paths:
         for its_query in queries:
             yield f"{method}\n{its_path}\n{its_query}\n{tail}"
 

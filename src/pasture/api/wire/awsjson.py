@@ -7,12 +7,12 @@ from botocore.model import ServiceModel, StructureShape
 from pasture.api.wire.awsquery import query_code
 from pasture.api.wire.eventstream import EVENT_STREAM, event_stream, with_initial_response
 from pasture.api.wire.faults import Faults
+from pasture.api.wire.operations import Operations
 from pasture.api.wire.parsing import Parsers, decode_json
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import Renderers, encode_json
 from pasture.api.wire.unpacking import is_packed, unpacked
-from pasture.api.wire.validation import Validator
-from pasture.domain.errors import ApiError, UnknownOperation, ValidationError
+from pasture.domain.errors import ApiError, ValidationError
 from pasture.http.message import Request, Response
 
 
@@ -28,54 +28,32 @@ class AwsJson:
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
         self._faults = Faults(model)
-        self._parsers = Parsers()
-        self._renderers = Renderers()
-        self._validators: dict[str, Validator] = {}
-        self._operations = frozenset(model.operation_names)
+        self._operations = Operations(model, Parsers(), Renderers())
         self._content_type = f"application/x-amz-json-{model.metadata.get('jsonVersion', '1.1')}"
 
     def prepare(self, operation: str) -> None:
-        self._validator(operation)
-        model = self._model.operation_model(operation)
-        if model.input_shape is not None:
-            self._parsers.structure(model.input_shape)
-        if model.output_shape is not None:
-            self._renderers.structure(model.output_shape)
+        self._operations.prepare(operation)
 
     def find(self, request: Request) -> Found:
-        operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
-        if operation not in self._operations:
-            raise UnknownOperation(f"The operation '{operation[:128]}' is not one of this service.")
+        name = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        operation = self._operations.known(name, f"'{name[:128]}'")
         return Found(operation, lambda: self._read(operation, unpacked(request)), is_packed(request))
 
     def _read(self, operation: str, body: bytes) -> dict[str, Any]:
-        shape = self._model.operation_model(operation).input_shape
-        content = decode_json(body) if body.strip() else None
-        found = {}
-        if shape is not None and content is not None:
-            found = self._parsers.structure(shape)(content)
         try:
-            self._validator(operation).validate(found)
+            return self._operations.read(operation, decode_json(body) if body.strip() else None)
         except ValidationError as error:
             raise self._declared(operation, error) from error
-        return dict(found)
 
     def _declared(self, operation: str, error: ValidationError) -> ValidationError:
         names = {shape.name for shape in self._model.operation_model(operation).error_shapes}
         return InvalidParameter(error.message) if InvalidParameter.code in names else error
 
-    def _validator(self, operation: str) -> Validator:
-        if operation not in self._validators:
-            model = self._model
-            self._validators[operation] = Validator(model.service_name, model.operation_model(operation))
-        return self._validators[operation]
-
     def answer(self, operation: str, output: dict[str, Any], request_id: str) -> Response:
         headers = {"Content-Type": self._content_type, "x-amzn-RequestId": request_id}
-        shape = self._model.operation_model(operation).output_shape
+        shape, content = self._operations.rendered(operation, output)
         if shape is None:
             return Response(200, headers)
-        content = self._renderers.structure(shape)(output)
         for name, member in shape.members.items():
             if isinstance(member, StructureShape) and member.serialization.get("eventstream"):
                 events = event_stream(member)(output[name])

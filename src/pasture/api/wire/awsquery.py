@@ -10,12 +10,12 @@ from xml.sax.saxutils import escape
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
 from pasture.api.wire.faults import Faults
+from pasture.api.wire.operations import Checks
 from pasture.api.wire.parsing import text_parser
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import base64_text
 from pasture.api.wire.timestamps import ISO8601, format_timestamp
 from pasture.api.wire.unpacking import is_packed, unpacked
-from pasture.api.wire.validation import Validator
 from pasture.domain.errors import ApiError, RequestEntityTooLarge, UnknownOperation
 from pasture.http.message import Request, Response
 
@@ -40,11 +40,11 @@ class AwsQuery:
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
         self._faults = Faults(model)
-        self._validators: dict[str, Validator] = {}
+        self._check = Checks(model)
         self._namespace = str(model.metadata.get("xmlNamespace", ""))
 
     def prepare(self, operation: str) -> None:
-        self._validator(operation)
+        self._check.prepare(operation)
 
     def find(self, request: Request) -> Found:
         if is_packed(request):
@@ -59,14 +59,7 @@ class AwsQuery:
     def _read(self, operation: str, form: dict[str, str]) -> dict[str, Any]:
         shape = self._model.operation_model(operation).input_shape
         found = (_read(shape, form, "") if shape is not None else None) or {}
-        self._validator(operation).validate(found)
-        return dict(found)
-
-    def _validator(self, operation: str) -> Validator:
-        if operation not in self._validators:
-            model = self._model
-            self._validators[operation] = Validator(model.service_name, model.operation_model(operation))
-        return self._validators[operation]
+        return self._check(operation, found)
 
     def answer(self, operation: str, output: dict[str, Any], request_id: str) -> Response:
         shape = self._model.operation_model(operation).output_shape

@@ -10,6 +10,9 @@ _LIMITS = Limits()
 
 # The rest: the largest is PutLogEvents, 1 MiB of events in JSON, whose escapes may make it larger.
 _ORDINARY_BYTES = 8 * MIB
+# Of the services that are passed on, which all but S3 (whose bodies are not held) speak to `/`: BatchWriteItem of
+# DynamoDB and PutRecords of Kinesis are the largest.
+_PASSED_BYTES = 20 * MIB
 # Asynchronous and synchronous payloads end below this; what is a little above is refused by the operation, by name.
 _INVOKE_BYTES = _LIMITS.payload_bytes + MIB
 
@@ -35,6 +38,8 @@ def _limit(method: str, target: str) -> int:
     path = target.partition("?")[0]
     if _package_operation(method, path) is not None:
         return _LIMITS.create_request_bytes
+    if path == "/":
+        return _PASSED_BYTES
     return _INVOKE_BYTES if _INVOCATIONS.fullmatch(path) else _ORDINARY_BYTES
 
 

@@ -13,12 +13,12 @@ from botocore.model import ServiceModel, Shape
 from pasture.api.wire import cbor
 from pasture.api.wire.awsquery import query_code
 from pasture.api.wire.faults import Faults
+from pasture.api.wire.operations import Operations
 from pasture.api.wire.parsing import Parse, Parsers, SerializationError
 from pasture.api.wire.protocol import Found
 from pasture.api.wire.rendering import Render, Renderers
 from pasture.api.wire.unpacking import is_packed, unpacked
-from pasture.api.wire.validation import Validator
-from pasture.domain.errors import ApiError, UnknownOperation
+from pasture.domain.errors import ApiError
 from pasture.http.message import Request, Response
 
 CBOR = "application/cbor"
@@ -36,50 +36,28 @@ def target_prefix(request: Request) -> str | None:
 
 class RpcCbor:
     def __init__(self, model: ServiceModel) -> None:
-        self._model = model
         self._faults = Faults(model)
-        self._parsers = _CborParsers()
-        self._renderers = _CborRenderers()
-        self._validators: dict[str, Validator] = {}
-        self._operations = frozenset(model.operation_names)
+        self._operations = Operations(model, _CborParsers(), _CborRenderers())
 
     def prepare(self, operation: str) -> None:
-        self._validator(operation)
-        model = self._model.operation_model(operation)
-        if model.input_shape is not None:
-            self._parsers.structure(model.input_shape)
-        if model.output_shape is not None:
-            self._renderers.structure(model.output_shape)
+        self._operations.prepare(operation)
 
     def find(self, request: Request) -> Found:
         match = _PATH.fullmatch(request.raw_path)
-        if match is None or match[2] not in self._operations:
-            raise UnknownOperation(f"The operation of {request.raw_path[:256]} is not one of this service.")
-        operation = match[2]
+        operation = self._operations.known(match[2] if match is not None else "", f"of {request.raw_path[:256]}")
         slow = len(request.body) >= _SLOW_BYTES or is_packed(request)
         return Found(operation, lambda: self._read(operation, unpacked(request)), slow)
 
     def _read(self, operation: str, body: bytes) -> dict[str, Any]:
-        shape = self._model.operation_model(operation).input_shape
-        found = {}
-        if shape is not None and body:
-            try:
-                content = cbor.decode(body)
-            except cbor.Malformed as error:
-                raise SerializationError(f"Could not parse request body into cbor: {error}") from error
-            found = self._parsers.structure(shape)(content)
-        self._validator(operation).validate(found)
-        return dict(found)
-
-    def _validator(self, operation: str) -> Validator:
-        if operation not in self._validators:
-            model = self._model
-            self._validators[operation] = Validator(model.service_name, model.operation_model(operation))
-        return self._validators[operation]
+        try:
+            content = cbor.decode(body) if body else None
+        except cbor.Malformed as error:
+            raise SerializationError(f"Could not parse request body into cbor: {error}") from error
+        return self._operations.read(operation, content)
 
     def answer(self, operation: str, output: dict[str, Any], request_id: str) -> Response:
-        shape = self._model.operation_model(operation).output_shape
-        body = b"" if shape is None else cbor.encode(self._renderers.structure(shape)(output))
+        shape, content = self._operations.rendered(operation, output)
+        body = b"" if shape is None else cbor.encode(content)
         return Response(200, {**_HEADERS, "x-amzn-RequestId": request_id}, body)
 
     def error(self, error: ApiError, request_id: str) -> Response:

@@ -232,6 +232,8 @@ class ProcessIsolation:
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         _check(spec.mounts)
+        if spec.root is not None:
+            raise SandboxError(f"cannot have {spec.root} as the root: there are no namespaces to have it in.")
         directory = await asyncio.to_thread(tempfile.mkdtemp, prefix=f"{spec.id}-", dir=self._directory)
         sandbox = self._sandboxes[spec.id] = ProcessSandbox(spec, Path(directory))
         return sandbox

@@ -12,7 +12,19 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-from . import credentials, namespaces, network, outbound, programs, protocol, root, seccomp, signals, syscalls
+from . import (
+    credentials,
+    image_root,
+    namespaces,
+    network,
+    outbound,
+    programs,
+    protocol,
+    root,
+    seccomp,
+    signals,
+    syscalls,
+)
 from .cgroups import Group
 from .descriptors import close_all_but
 from .failure import StepFailed, step
@@ -108,8 +120,12 @@ def _become(blank: Blank, made: "Prepared | Exception", request: BoxRequest, ini
         raise made
     # From now on it is the server's: it outlives a launcher that dies.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)
+    there = made.tmp
+    if request.root:
+        image_root.replace(blank.template, request.root, blank.template.identity(blank.user.uid, blank.user.gid))
+        there = (0, "")
     root.furnish(blank.template, request.mounts)
-    _tmp(blank.template, made.tmp, (request.tmp_bytes, request.tmp_image))
+    _tmp(blank.template, there, (request.tmp_bytes, request.tmp_image))
     with step(f"set the host name {request.hostname!r}"):
         socket.sethostname(request.hostname)
     _open_or_close(made.way, wanted=request.network)
@@ -206,11 +222,7 @@ class Init:
 
     def _start(self, serial: int, request: ProgramRequest, descriptors: "list[int]") -> "ProgramRequest | None":
         try:
-            if self._spare is not None and self._loaded.serves(request):
-                spare, self._spare = self._spare, None
-                pid = spare.give(request, descriptors, self._allowance)
-            else:
-                pid = programs.start(request, descriptors, self._allowance, self._loaded)
+            pid = self._run(request, descriptors)
         except StepFailed as error:
             protocol.send(self._control, {"op": "refused", "serial": serial, "reason": str(error)})
             return None
@@ -225,6 +237,13 @@ class Init:
         self._programs[pid] = serial
         protocol.send(self._control, {"op": "started", "serial": serial})
         return None
+
+    def _run(self, request: ProgramRequest, descriptors: "list[int]") -> int:
+        if self._spare is not None and self._loaded.serves(request):
+            spare, self._spare = self._spare, None
+            with suppress(programs.SpareGone):
+                return spare.give(request, descriptors, self._allowance)
+        return programs.start(request, descriptors, self._allowance, self._loaded)
 
     def _signal(self, serial: int, number: int) -> None:
         for pid, program in self._programs.items():

@@ -79,6 +79,10 @@ def raise_if_failed(pid: int, text: bytes) -> None:
         raise StepFailed(**json.loads(text))
 
 
+class SpareGone(Exception):
+    """The process kept ready has ended before it heard what it is to be: a program of its user's can kill it."""
+
+
 @dataclass
 class Spare:
     """A process that waits to be a program: forked, and its user's, before it is known which. One program's worth.
@@ -90,11 +94,14 @@ class Spare:
     orders: socket.socket
 
     def give(self, request: ProgramRequest, descriptors: "list[int]", allowance: Allowance) -> int:
-        """The pid of it, when the program has taken over. Raises StepFailed as `start` does."""
+        """The pid of it, when the program has taken over. Raises StepFailed as `start` does, SpareGone."""
         limits = {"open_files": allowance.open_files, "processes": allowance.processes}
         with self.orders, step("give the program to a process"):
-            protocol.send(self.orders, {"program": request, **limits}, tuple(descriptors))
-            text = self.orders.recv(protocol.MAX_MESSAGE)  # ends as the pipe of `start` does
+            try:
+                protocol.send(self.orders, {"program": request, **limits}, tuple(descriptors))
+                text = self.orders.recv(protocol.MAX_MESSAGE)  # ends as the pipe of `start` does
+            except (BrokenPipeError, ConnectionResetError):
+                raise SpareGone from None
         raise_if_failed(self.pid, text)
         return self.pid
 

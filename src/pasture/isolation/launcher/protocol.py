@@ -36,6 +36,8 @@ class BoxRequest:
     processes: int
     hostname: str
     network: bool = False
+    # A tree in place of the system's; none, where it is empty.
+    root: str = ""
     # For a /tmp on disk; without one it is memory.
     tmp_image: str = ""
 

@@ -30,10 +30,15 @@ def lay(template: Template, identity: "tuple[str, str]") -> None:
     with step("mount the root of the box"):
         syscalls.mount("root", root, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=1m")
     _shared(template, root)
+    complete(template, identity)
+
+
+def complete(template: Template, identity: "tuple[str, str]") -> None:
+    """The names of its user, and /proc."""
     for source, name in zip(identity, ("passwd", "group"), strict=True):
         with step(f"mount /etc/{name} of the box"):
-            _bind(source, f"{root}/etc/{name}")
-    _proc(template, root)
+            bind(source, f"{template.box_root}/etc/{name}")
+    _proc(template, template.box_root)
 
 
 def furnish(template: Template, mounts: "list[tuple[str, str]]") -> None:
@@ -90,10 +95,10 @@ def _own(mounts: "list[tuple[str, str]]", template: Template, root: str) -> None
         binds = plan(mounts, tuple("/" + name for name in (*template.system, *template.links)))
     except BadMount as error:
         raise StepFailed("mount what the box is to show", str(error)) from error
-    for bind in binds:
-        with step(f"mount {bind.source} at {bind.target} of the box"):
-            _point(bind, root + bind.target)
-            _bind(bind.source, root + bind.target)
+    for each in binds:
+        with step(f"mount {each.source} at {each.target} of the box"):
+            _point(each, root + each.target)
+            bind(each.source, root + each.target)
 
 
 def _point(bind: Bind, target: str) -> None:
@@ -109,7 +114,8 @@ def _point(bind: Bind, target: str) -> None:
         Path(target).touch()
 
 
-def _bind(source: str, target: str) -> None:
+def bind(source: str, target: str) -> None:
+    """Read-only."""
     # Recursive, because a user namespace may not show a part of the host without what is mounted on it.
     syscalls.mount(source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
     syscalls.mount_attributes(target, _READ_ONLY, recursive=True)

@@ -1,26 +1,22 @@
 """Python: any CPython on the machine, with AWS's own runtime client installed beside it.
 
 A runtime is ready when `<cache>/python3.X/<digest>` exists: the runtime client, boto3 and the bootstrap, compiled for
-that interpreter. It is made under a temporary name and renamed when it is whole; a lock file keeps other processes
-out meanwhile. The digest covers everything the directory is made from, so a new release of Pasture makes a new one.
+that interpreter. The digest covers everything the directory is made from, so a new release of Pasture makes a new one,
+and removes those that no process uses any more.
 """
 
-import contextlib
-import fcntl
 import functools
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pasture.isolation.spec import Mount, Zygote
-from pasture.runtimes import interpreters, python_bootstrap
+from pasture.runtimes import in_use, installing, interpreters, python_bootstrap
 from pasture.runtimes.interpreters import Interpreter
 from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
 
@@ -47,6 +43,7 @@ class PythonFamily:
         self._home = home or Path.home()
         self._found: dict[str, Interpreter] | None = None
         self._looking = threading.Lock()
+        self._in_use = in_use.Held()
 
     @property
     def name(self) -> str:
@@ -54,6 +51,9 @@ class PythonFamily:
 
     def identifiers(self) -> Sequence[str]:
         return tuple(f"python3.{minor}" for minor in reversed(MINORS))
+
+    def available(self) -> Sequence[str]:
+        return tuple(self.interpreters())
 
     def interpreters(self) -> Mapping[str, Path]:
         return {identifier: found.executable for identifier, found in self._interpreters().items()}
@@ -64,7 +64,7 @@ class PythonFamily:
 
     def find(self, identifier: str) -> InstalledRuntime | None:
         found = self._interpreters().get(identifier)
-        if found is None or not self._packages(found).is_dir() or not self._empty.is_dir():
+        if found is None or not self._empty.is_dir() or not self._in_use.hold(self._packages(found)):
             return None
         return self._installed(identifier, found)
 
@@ -75,10 +75,10 @@ class PythonFamily:
                 f"no {identifier} interpreter on this machine: install CPython {identifier.removeprefix('python')} "
                 "(from the distribution, pyenv or uv) and start Pasture again"
             )
-        with _locked(self._cache / f"{identifier}.lock"):
-            self._empty.mkdir(mode=0o755, exist_ok=True)
-            if not self._packages(found).is_dir():
-                self._fill(found)
+        self._empty.mkdir(mode=0o755, parents=True, exist_ok=True)
+        packages = self._packages(found)
+        if not self._in_use.hold(packages):
+            installing.fill_and_hold(packages, lambda making: self._make(found, making), self._in_use)
         return self._installed(identifier, found)
 
     # What is on the machine...
@@ -128,33 +128,24 @@ class PythonFamily:
 
     # Making it ready...
 
-    def _fill(self, interpreter: Interpreter) -> None:
-        final = self._packages(interpreter)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in final.parent.glob(".making-*"):  # of an installation that was killed; the lock is ours
-            shutil.rmtree(leftover)
-        making = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
-        try:
-            self._run_pip(interpreter, making)
-            shutil.copyfile(python_bootstrap.__file__, making / "bootstrap.py")
-            _compile(interpreter, making)
-            _let_everyone_read(making)
-            os.sync()  # once per runtime: a directory with the final name is whole, even after a power cut
-            making.rename(final)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+    def _make(self, interpreter: Interpreter, making: Path) -> None:
+        self._run_pip(interpreter, making)
+        shutil.copyfile(python_bootstrap.__file__, making / "bootstrap.py")
+        _compile(interpreter, making)
 
     def _run_pip(self, interpreter: Interpreter, target: Path) -> None:
         machine = os.uname().machine
         platforms = [f"--platform=manylinux{tag}_{machine}" for tag in ("2014", "_2_17", "_2_28")]
-        done = _run(
-            str(self._pip), "-m", "pip", "install", "--target", str(target), "--only-binary=:all:",
+        done = installing.run(
+            self._pip, "-m", "pip", "install", "--target", str(target), "--only-binary=:all:",
             "--python-version", f"3.{interpreter.minor}", "--implementation", "cp", *platforms, "--no-compile",
             "--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--quiet", *PINS,
+            seconds=PIP_SECONDS,
         )  # fmt: skip
         if done.returncode != 0:
+            said = installing.last_lines(done.stdout)
             raise RuntimeUnavailable(
-                f"cannot install {' and '.join(PINS)} for python3.{interpreter.minor}: {_last_lines(done.stdout)} "
+                f"cannot install {' and '.join(PINS)} for python3.{interpreter.minor}: {said} "
                 "Check that pip reaches a package index (PIP_INDEX_URL) and try again"
             )
 
@@ -195,40 +186,7 @@ def _digest() -> str:
 
 def _compile(interpreter: Interpreter, directory: Path) -> None:
     """The directory is read-only later. Files of a package that do not compile are the package's own affair."""
-    _run(
-        str(interpreter.executable), "-I", "-S", "-m", "compileall", "-q", "-s", str(directory), "-p", RUNTIME,
+    installing.run(
+        interpreter.executable, "-I", "-S", "-m", "compileall", "-q", "-s", str(directory), "-p", RUNTIME,
         "--invalidation-mode", "unchecked-hash", str(directory),
     )  # fmt: skip
-
-
-def _let_everyone_read(directory: Path) -> None:
-    """Environments run as users of their own, and this process may have a narrow umask."""
-    for folder, _, files in os.walk(directory):
-        Path(folder).chmod(0o755)
-        for file in files:
-            path = Path(folder, file)
-            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-
-
-def _run(*command: str) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", timeout=PIP_SECONDS, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RuntimeUnavailable(f"cannot run {command[0]}: {error}") from error
-
-
-def _last_lines(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return " / ".join(lines[-3:]) or "pip said nothing."
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Alone among the processes of this machine; the kernel gives the lock back when its holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

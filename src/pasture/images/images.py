@@ -1,0 +1,211 @@
+"""The images of this server: what a reference means, and the tree of an image, pulled when it is not here.
+
+A reference is resolved to a digest once; from then on the digest is what counts. An image is pulled once however many
+functions want it, and layers that images share come once. When a registry does not answer, a pull is tried again for
+a while, and goes on with the layers that have not come.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pasture.images import manifest as manifests
+from pasture.images import reference as references
+from pasture.images.errors import ImageError, ImageInvalid, ImageUnreachable
+from pasture.images.layout import Layouts
+from pasture.images.manifest import Manifest
+from pasture.images.options import ImageOptions
+from pasture.images.pulling import Progress, pull_layers, read_settings
+from pasture.images.reference import Reference
+from pasture.images.registry import Registry
+from pasture.images.source import Source
+from pasture.images.store import ImageStore, StoredImage
+from pasture.kit.keyed_lock import KeyedLock
+
+_log = logging.getLogger(__name__)
+
+_RESOLVE_SECONDS = 25.0
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    image_bytes: int
+    """Of an image, unpacked."""
+    manifest_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """What a reference was found to mean. `digest` is in hexadecimal."""
+
+    uri: str
+    resolved_uri: str
+    digest: str
+
+
+class Images:
+    """Mutable state: what `ImageStore` knows, the pulls that run and how far they are, the layers that they need."""
+
+    def __init__(
+        self,
+        directory: Path,
+        options: ImageOptions,
+        limits: ImageLimits,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._options = options
+        self._limits = limits
+        self._sleep = sleep
+        self._store = ImageStore(directory)
+        self._registry = Registry(options)
+        self._layouts = Layouts(options)
+        self._lock = KeyedLock()
+        self._pulls: dict[str, Progress] = {}
+        self._needed: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Images {self._store!r}, pulling {', '.join(self._pulls) or 'nothing'}>"
+
+    async def open(self) -> None:
+        await asyncio.to_thread(self._store.open)
+        await self._drop_layers(await asyncio.to_thread(self._store.layers))
+
+    async def close(self) -> None:
+        await self._registry.close()
+
+    async def resolve(self, uri: str, architecture: str) -> FoundImage:
+        """Raises BadReference, or ImageError when there is no such image, or none that could be run."""
+        reference = references.parse(uri)
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                digest, manifest = await self._resolved(reference, architecture)
+                found = reference.at(digest)
+                await read_settings(self._source(found), found, manifest)
+        except TimeoutError:
+            raise ImageUnreachable(f"{reference.name} does not answer in time") from None
+        if manifest.size > self._limits.image_bytes:
+            raise ImageInvalid(f"it has more than {self._limits.image_bytes} bytes")
+        return FoundImage(uri, str(found), digest.partition(":")[2])
+
+    async def ensure(self, digest: str, resolved_uri: str, *, patient: bool = False) -> StoredImage:
+        """The image, pulled if need be; `patient` tries again when a registry does not answer, as long as the options
+        say. Raises ImageError, or OSError of the disk.
+        """
+        async with self._lock.alone(digest):
+            if (stored := self._store.find(digest)) is not None:
+                if stored.root.is_dir():  # one stat: less than handing it to a thread
+                    return stored
+                await asyncio.to_thread(self._store.remove_image, digest)
+            try:
+                self._pulls[digest] = Progress()
+                return await self._pull(digest, references.parse(resolved_uri), patient=patient)
+            finally:
+                del self._pulls[digest]
+
+    def progress(self, digest: str) -> str:
+        """How far the pull of this image is; empty when none runs."""
+        pull = self._pulls.get(digest)
+        return str(pull) if pull is not None and pull.layers else ""
+
+    def stored(self) -> Collection[str]:
+        """The digests of all images that are here."""
+        return self._store.images()
+
+    async def remove(self, digest: str) -> None:
+        """An image that nobody needs; and the layers that no other image has."""
+        async with self._lock.alone(digest):
+            if self._store.find(digest) is not None:
+                await self._drop_layers(await asyncio.to_thread(self._store.remove_image, digest))
+
+    # What a reference means...
+
+    async def _resolved(self, reference: Reference, architecture: str) -> tuple[str, Manifest]:
+        content, kind = await self._manifest(reference)
+        if kind in manifests.INDEXES:
+            reference = reference.at(manifests.choose(content, architecture).digest)
+            content, kind = await self._manifest(reference)
+        if kind not in manifests.MANIFESTS:
+            raise ImageInvalid("its index leads to another index")
+        if len(content) >= self._limits.manifest_bytes:
+            raise ImageInvalid(f"its manifest has {self._limits.manifest_bytes} bytes or more")
+        return _digest(content), manifests.parse(content)
+
+    async def _manifest(self, reference: Reference) -> tuple[bytes, str]:
+        content, media_type = await self._source(reference).manifest(reference)
+        if reference.digest and _digest(content) != reference.digest:
+            raise ImageInvalid(f"what is given as {reference.digest} is something else")
+        return content, manifests.kind(content, media_type)
+
+    def _source(self, reference: Reference) -> Source:
+        return self._layouts if reference.transport else self._registry
+
+    # From there to here...
+
+    async def _pull(self, digest: str, reference: Reference, *, patient: bool) -> StoredImage:
+        delay = _FIRST_DELAY
+        until = asyncio.get_running_loop().time() + (self._options.retry_seconds if patient else 0.0)
+        tried: set[str] = set()
+        try:
+            while True:
+                try:
+                    return await self._try_to_pull(digest, reference, tried)
+                except ImageUnreachable as error:
+                    if asyncio.get_running_loop().time() >= until:
+                        raise
+                    _log.warning("cannot pull %s yet, next try in %.2g s: %s", reference, delay, error)
+                await self._sleep(delay)
+                delay = min(delay * 2, _LONGEST_DELAY)
+        except ImageError:
+            await self._drop_layers(tried)
+            raise
+
+    async def _try_to_pull(self, digest: str, reference: Reference, tried: set[str]) -> StoredImage:
+        source = self._source(reference)
+        content, kind = await self._manifest(reference)
+        if kind not in manifests.MANIFESTS:
+            raise ImageInvalid("it is an index")
+        manifest = manifests.parse(content)
+        settings = await read_settings(source, reference, manifest)
+        tried.update(settings.diff_ids)
+        async with self._needing(settings.diff_ids):
+            await pull_layers(
+                source,
+                reference,
+                manifest,
+                settings,
+                self._store,
+                self._limits.image_bytes,
+                self._lock.alone,
+                self._pulls[digest],
+            )
+            return await asyncio.to_thread(self._store.add_image, digest, settings)
+
+    @asynccontextmanager
+    async def _needing(self, layers: Iterable[str]) -> AsyncIterator[None]:
+        """These stay meanwhile, though no image that is here has them."""
+        needed = set(layers)
+        self._needed.update(needed)
+        try:
+            yield
+        finally:
+            self._needed.subtract(needed)
+            self._needed += Counter()
+
+    async def _drop_layers(self, layers: Iterable[str]) -> None:
+        """Those that no image has and no pull needs."""
+        for layer in layers:
+            async with self._lock.alone(layer):
+                if not self._store.is_used(layer) and not self._needed[layer]:
+                    await asyncio.to_thread(self._store.remove_layer, layer)
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
