@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -221,8 +220,3 @@ RUST = Kind(
 )  # fmt: skip
 
 KINDS = (PYTHON, NODE, NODE_24, JAVA, RUBY, BASH, C, GO, RUST)
-
-
-def as_any(identifier: str) -> Any:
-    """For clients whose types list the identifiers that there were when they were made."""
-    return identifier

@@ -1,15 +1,18 @@
 """Handlers of every kind that Java has, and how they fail, in AWS's own words: by AWS's own client."""
 
+from typing import Any
+
 import pytest
 
-from system.node import ROLE, Answer, Server
-from system.runtime_kinds import JAVA, Kind, as_any, zipped
+from system.node import ROLE, Answer, Server, until
+from system.runtime_kinds import JAVA, Kind, zipped
 
 
 def invoked(server: Server, name: str, handler: str, event: object, kind: Kind = JAVA) -> Answer:
     runtime = kind.runtime()
+    identifier: Any = runtime.identifier
     server.functions.create_function(
-        FunctionName=name, Runtime=as_any(runtime.identifier), Handler=handler, Role=ROLE, MemorySize=512, Timeout=20,
+        FunctionName=name, Runtime=identifier, Handler=handler, Role=ROLE, MemorySize=512, Timeout=20,
         Code={"ZipFile": zipped(kind.files(runtime))},
     )  # fmt: skip
     waiter = server.functions.get_waiter("function_active_v2")
@@ -49,5 +52,33 @@ def test_an_error_has_the_functions_own_lines_as_its_trace(server: Server) -> No
 
 def test_the_virtual_machine_says_nothing_of_its_options_and_archives(server: Server) -> None:
     invoked(server, "java-quiet", "example.App", {"do": "echo", "value": 1})
-    kinds = [line.split(" ")[0] for line in server.log_lines("/aws/lambda/java-quiet")]
+    lines = until(lambda: _whole(server.log_lines("/aws/lambda/java-quiet")))
+    kinds = [line.split(" ")[0] for line in lines]
     assert kinds == ["INIT_START", "START", "END", "REPORT"]
+
+
+def test_a_version_with_snapstart_is_initialised_when_it_is_published_and_restored_when_it_is_called(
+    server: Server,
+) -> None:
+    runtime = JAVA.runtime()
+    identifier: Any = runtime.identifier
+    name = "java-snapstart"
+    server.functions.create_function(
+        FunctionName=name, Runtime=identifier, Handler="example.App", Role=ROLE, MemorySize=512, Timeout=20,
+        Code={"ZipFile": zipped(JAVA.files(runtime))}, SnapStart={"ApplyOn": "PublishedVersions"},
+    )  # fmt: skip
+    slow: Any = {"Delay": 0, "MaxAttempts": 5000}
+    server.functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=slow)
+    version = server.functions.publish_version(FunctionName=name)["Version"]
+    server.functions.get_waiter("published_version_active").wait(
+        FunctionName=name, Qualifier=version, WaiterConfig=slow
+    )
+    answer = server.invoke(name, {"do": "echo", "value": 1}, Qualifier=version)
+    assert (answer.error, answer.payload) == (None, 1)
+    lines = until(lambda: _whole(server.log_lines(f"/aws/lambda/{name}")))
+    assert "Restore Duration:" in lines[-1]
+
+
+def _whole(lines: list[str]) -> list[str]:
+    """The log of an invocation, once it is all there."""
+    return lines if any(line.startswith("REPORT ") for line in lines) else []

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from system.node import ROLE, Answer, Server
-from system.runtime_kinds import NODE, NODE_24, Kind, as_any, zipped
+from system.node import ROLE, Answer, Server, until
+from system.runtime_kinds import NODE, NODE_24, Kind, zipped
 
 BOTH = pytest.mark.parametrize("kind", [NODE, NODE_24], ids=str)
 
@@ -30,7 +31,10 @@ class Tried:
         return self._server.invoke(self.name, {"name": "berta"})
 
     def log(self) -> list[str]:
-        return self._server.log_lines(f"/aws/lambda/{self.name}")
+        """Of the invocation, once all of it is there."""
+        group = f"/aws/lambda/{self.name}"
+        until(lambda: any("REPORT " in line or "platform.report" in line for line in self._server.log_lines(group)))
+        return self._server.log_lines(group)
 
 
 @pytest.fixture
@@ -187,8 +191,9 @@ def test_a_response_is_streamed_with_its_prelude(server: Server, tried: Tried, k
 def test_a_wrapper_gets_the_command_with_the_script_as_its_last_word(server: Server) -> None:
     wrapper = b'#!/bin/sh\nfor last; do :; done\nexport LAST="$last" FLAGS="$*"\nexec "$@"\n'
     files = {"app.js": b"exports.handler = async () => [process.env.LAST, process.env.FLAGS]", "wrap": wrapper}
+    runtime: Any = NODE.runtime().identifier
     server.functions.create_function(
-        FunctionName="node-wrapped", Runtime=as_any(NODE.runtime().identifier), Handler="app.handler", Role=ROLE, MemorySize=200,
+        FunctionName="node-wrapped", Runtime=runtime, Handler="app.handler", Role=ROLE, MemorySize=200,
         Code={"ZipFile": zipped(files)}, Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap"}},
     )  # fmt: skip
     waiter = server.functions.get_waiter("function_active_v2")

@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from system.node import ROLE, Server
-from system.runtime_kinds import NODE, as_any, zipped
+from system.node import ROLE, Server, until
+from system.runtime_kinds import NODE, zipped
 
 Packaged = Callable[..., bytes]
 
@@ -43,8 +44,9 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
 
 
 def deployed(server: Server, name: str, package: bytes) -> str:
+    runtime: Any = NODE.runtime().identifier
     server.functions.create_function(
-        FunctionName=name, Runtime=as_any(NODE.runtime().identifier), Handler="app.handler", Role=ROLE, MemorySize=512,
+        FunctionName=name, Runtime=runtime, Handler="app.handler", Role=ROLE, MemorySize=512,
         Timeout=20, Code={"ZipFile": package},
     )  # fmt: skip
     waiter = server.functions.get_waiter("function_active_v2")
@@ -94,8 +96,8 @@ def test_powertools_logs_with_the_context_of_the_invocation(server: Server, pack
     name = deployed(server, "node-powertools", packaged({"app.mjs": LOGGED}, "@aws-lambda-powertools/logger@2"))
     answer = server.invoke(name, {"name": "berta"})
     assert (answer.error, answer.payload) == (None, "berta")
-    lines = [json.loads(line) for line in server.log_lines(f"/aws/lambda/{name}") if line.startswith("{")]
-    said = next(line for line in lines if line["message"] == "asked")
+    lines = until(lambda: [line for line in server.log_lines(f"/aws/lambda/{name}") if '"asked"' in line])
+    said = json.loads(lines[0])
     assert (said["cow"], said["service"], said["function_name"], said["function_request_id"], said["cold_start"]) == (
         "berta", "cows", name, answer.request_id, True,
     )  # fmt: skip

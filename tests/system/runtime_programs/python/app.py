@@ -1,11 +1,15 @@
+import importlib
+import logging
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 if os.environ.get("INIT") == "fail":
     raise TypeError("no init")
 
 
-def context_of(context):
+def context_of(context: Any) -> dict[str, object]:
     client = context.client_context
     return {
         "request_id": context.aws_request_id,
@@ -20,29 +24,17 @@ def context_of(context):
     }
 
 
-def count():
-    with open("/tmp/count", "a+") as file:
+def count() -> int:
+    with Path("/tmp/count").open("a+") as file:
         file.write("x")
         return file.tell()
 
 
-def log(text):
-    import logging
-
-    logging.getLogger().warning(text)
-
-
-def layer():
-    import from_a_layer
-
-    return from_a_layer.VALUE
-
-
-def fail():
+def fail() -> None:
     raise LookupError("boom")
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: object) -> object:
     return {
         "echo": lambda: event["value"],
         "environment": lambda: {name: os.environ.get(name) for name in event["names"]},
@@ -50,7 +42,7 @@ def handler(event, context):
         "fail": fail,
         "exit": lambda: os._exit(7),
         "sleep": lambda: time.sleep(60),
-        "log": lambda: log(event["text"]),
+        "log": lambda: logging.getLogger().warning(event["text"]),
         "count": count,
-        "layer": layer,
+        "layer": lambda: importlib.import_module("from_a_layer").VALUE,
     }[event["do"]]()
