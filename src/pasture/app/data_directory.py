@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pasture.kit.errors import OperatorError
+from pasture.store.documents import Documents
 
 
 class DataDirectory:
@@ -66,3 +68,11 @@ class DataDirectory:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.session)
         self.session.mkdir(mode=0o700)
+
+
+async def secret(documents: Documents, name: str) -> bytes:
+    """Made once for a data directory, so that the links and the tokens it signs outlive a restart."""
+    known = await documents.get(f"server/{name}")
+    if known is None:
+        known = await documents.put(f"server/{name}", secrets.token_bytes(32), expect=0)
+    return known.value

@@ -1,53 +1,25 @@
 """One server: everything it is made of, made in order and taken down in the opposite one."""
 
 import asyncio
-import logging
-import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from pasture.api.account_operations import AccountOperations
-from pasture.api.aliases_operations import AliasesOperations
-from pasture.api.auth.authenticator import Authenticates, Authenticator, OpenDoor
-from pasture.api.auth.authorisation import Authorizer
-from pasture.api.auth.keys import KeyRing
-from pasture.api.auth.resource_keys import ResourceKeys
-from pasture.api.auth.resource_policies import ResourcePolicies
-from pasture.api.autoscaling_operations import AutoscalingOperations
-from pasture.api.downloads import PREFIX as DOWNLOADS
-from pasture.api.downloads import Downloads
-from pasture.api.events_page import PREFIX as EVENTS
-from pasture.api.events_page import EventsPage
-from pasture.api.function_urls.door import FunctionUrls
-from pasture.api.functions_operations import FunctionsOperations
-from pasture.api.gateway import Gateway, PlainHandler, body_limit
-from pasture.api.invoke_operations import InvokeOperations
-from pasture.api.layers_operations import LayersOperations
-from pasture.api.logs_operations import LogsOperations
-from pasture.api.metrics_operations import MetricsOperations
-from pasture.api.metrics_page import PATH as METRICS
-from pasture.api.metrics_page import MetricsPage
-from pasture.api.settings_operations import settings_operations
-from pasture.api.status_page import PATH as STATUS
-from pasture.api.status_page import StatusPage
-from pasture.api.sts import AssumingRoles, CallerIdentity
-from pasture.api.versions_operations import VersionsOperations
+from pasture.api.gateway import Gateway, body_limit
 from pasture.api.wire.patterns import compile_all
-from pasture.api.wire.service import Service
-from pasture.app.async_events import AsyncEvents, open_events
-from pasture.app.data_directory import DataDirectory
-from pasture.app.destinations import Functions, open_destinations
+from pasture.app.data_directory import DataDirectory, secret
 from pasture.app.environment_factory import EnvironmentFactory
+from pasture.app.gateway import open_gateway
 from pasture.app.images import open_images
+from pasture.app.invoking import Invoking, open_invoking
 from pasture.app.neighbourhood import Neighbourhood, open_neighbourhood
+from pasture.app.parts import Parts
 from pasture.domain.function import LATEST, Function, FunctionVersion, Reason
 from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.environments.assignment import Rules
 from pasture.environments.pool import Pool
-from pasture.functions import code_signing
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
@@ -56,36 +28,24 @@ from pasture.functions.package import Packages
 from pasture.functions.provisioned_allocation import ProvisionedAllocation
 from pasture.functions.records import VersionKey
 from pasture.functions.sources import Sources
-from pasture.http.message import Request, Response
 from pasture.http.server import HttpLimits, HttpServer
 from pasture.iam import roles as iam_roles
-from pasture.iam.neighbour_rights import NeighbourRights
 from pasture.iam.roles import Roles
 from pasture.iam.sessions import Sessions
-from pasture.invoke.direct import DirectInvoker
-from pasture.invoke.recursion import Recursion
-from pasture.invoke.resolving import Resolver
 from pasture.isolation.kinds import open_kind
 from pasture.isolation.spec import Isolation
 from pasture.kit.clock import Clock, SystemClock
-from pasture.kit.random_ids import random_uuid
 from pasture.kit.tasks import Tasks
 from pasture.logs.service import LogService
 from pasture.logs.store import LogStore
-from pasture.metrics.names import Place
 from pasture.metrics.service import Metrics
 from pasture.metrics.store import MetricStore
 from pasture.runtimes.registry import Runtimes, families
-from pasture.scaling.controller import Scaling
-from pasture.scaling.targets import Targets
 from pasture.settings import Settings
 from pasture.signing import profiles, verifying
 from pasture.signing.profiles import Profiles
 from pasture.store.blobs import Blobs
-from pasture.store.documents import Documents
 from pasture.store.kinds.sqlite import SqliteDocuments
-
-_log = logging.getLogger(__name__)
 
 # Seconds that the last answers may take to leave.
 _LAST_ANSWERS = 2.0
@@ -105,7 +65,7 @@ class Node:
         self._metrics: Metrics
         self._neighbourhood: Neighbourhood
         self._provisioned: ProvisionedAllocation
-        self._events: AsyncEvents
+        self._invoking: Invoking
         self._server: HttpServer
 
     @classmethod
@@ -121,7 +81,7 @@ class Node:
         """Accept no more, let running invocations finish within the grace period, then take everything down."""
         try:
             self._server.stop_listening()
-            self._events.invoker.stop()
+            self._invoking.events.invoker.stop()
             await self.pool.close(self._settings.grace_seconds)
         finally:
             await self._stack.aclose()
@@ -138,7 +98,7 @@ class Node:
 
         documents = await SqliteDocuments.open(data.path / "metadata.db")
         stack.push_async_callback(documents.close)
-        self.sessions = Sessions(await _secret(documents, "session-secret"), self._clock)
+        self.sessions = Sessions(await secret(documents, "session-secret"), self._clock)
         blobs = Blobs(data.path / "blobs")
         await blobs.clear_temporary()
         images = await open_images(stack, data.path, settings, isolation_kind)
@@ -216,9 +176,26 @@ class Node:
         collection.open()
         stack.push_async_callback(collection.close)
 
-        sources = Sources(packages, self._neighbourhood.code_in_s3(), images.source, images.no_images)
-        gateway = await self._gateway(data.path, documents, blobs, catalog, logs, runtimes, sources)
-        await self._listen(gateway, data)
+        parts = Parts(
+            settings=settings,
+            clock=self._clock,
+            data=data.path,
+            documents=documents,
+            blobs=blobs,
+            catalog=catalog,
+            sources=Sources(packages, self._neighbourhood.code_in_s3(), images.source, images.no_images),
+            runtimes=runtimes,
+            roles=Roles(data.path / iam_roles.FILE),
+            sessions=self.sessions,
+            logs=logs,
+            metrics=self._metrics,
+            isolation=self.isolation,
+            pool=self.pool,
+            provisioned=self._provisioned,
+            neighbourhood=self._neighbourhood,
+        )
+        self._invoking = await open_invoking(stack, parts)
+        await self._listen(await open_gateway(stack, parts, self._invoking), data)
 
     async def _listen(self, gateway: Gateway, data: DataDirectory) -> None:
         settings, stack = self._settings, self._stack
@@ -240,133 +217,6 @@ class Node:
         await metrics.open()
         return metrics
 
-    async def _gateway(
-        self,
-        data: Path,
-        documents: Documents,
-        blobs: Blobs,
-        catalog: Catalog,
-        logs: LogService,
-        runtimes: Runtimes,
-        sources: Sources,
-    ) -> Gateway:
-        settings = self._settings
-        downloads = Downloads(await _secret(documents, "link-secret"), self._clock, blobs.path)
-        roles = Roles(data / iam_roles.FILE)
-        policies = ResourcePolicies(catalog.find, catalog.layers.find)
-        keys_of = ResourceKeys(catalog.event_source_mappings.find)
-        authorizer = Authorizer(self._clock, policies, keys_of=keys_of, open_door=not settings.auth)
-        authorise = authorizer.authorise
-        invoker = DirectInvoker(
-            self.pool.run,
-            settings.limits,
-            catalog.reservations.of,
-            allocated=self._provisioned.allocated,
-            counter=self._metrics.recorder.counter,
-        )
-        catalog.code_signing.on_warned = self._signature_failed
-        resolver = Resolver(catalog.find, catalog.versions.find, instead=self._provisioned.instead)
-        recursion = Recursion(catalog.find, lambda name, place: self._metrics.recorder.observe(name, place, 1))
-        self._events = await open_events(
-            self._stack, data, settings, catalog, resolver, invoker, self.pool, recursion, self._metrics.recorder,
-            self._clock,
-        )  # fmt: skip
-        accept = self._events.invoker.accept
-        directory = self._neighbourhood.neighbours.directory
-        lacks = open_destinations(
-            self._stack,
-            self._events.outbox,
-            self._neighbourhood.neighbours,
-            lambda service: directory.has(service) and not directory.is_embedded(service),
-            Functions(resolver, accept, policies, settings.limits, self._clock),
-            NeighbourRights(roles, self._clock, open_door=not settings.auth),
-            self._metrics.recorder,
-            self._clock,
-            settings.event_time_scale,
-        )
-        assuming = AssumingRoles(roles, self.sessions, authorizer if settings.auth else None)
-        services = {
-            "lambda": Service(
-                "lambda",
-                [
-                    InvokeOperations(resolver, invoker.invoke, accept, settings.limits, self._clock, recursion.stop),
-                    FunctionsOperations(catalog, runtimes, downloads.link, sources, settings.limits, lacks=lacks),
-                    VersionsOperations(catalog, runtimes, settings.limits),
-                    AliasesOperations(catalog, settings.limits),
-                    LayersOperations(catalog.layers, downloads.link, sources),
-                    AccountOperations(catalog, settings.limits),
-                    *settings_operations(
-                        catalog,
-                        self._clock,
-                        allocated=self._provisioned.allocation,
-                        url_domain=lambda _base_url: settings.url_domain,
-                        lacks=lacks,
-                    ),
-                ],
-                authorise,
-            ),
-            "logs": Service("logs", [LogsOperations(logs)], authorise),
-            "application-autoscaling": Service(
-                "application-autoscaling", [await self._scaling(documents, catalog)], authorise
-            ),
-            "monitoring": Service("cloudwatch", [MetricsOperations(self._metrics, self._clock)], authorise),
-            "sts": Service("sts", [CallerIdentity(), assuming], authorise),
-        }
-        authenticator = self._authenticator(data, roles)
-        is_open = settings.metrics_open or not settings.auth
-        page = MetricsPage(self._metrics, authenticator, authorise, is_open=is_open)
-        status = StatusPage(
-            self.pool.assignment, invoker.admission, lambda: self.isolation.stock, authenticator, authorise
-        )
-        pages: dict[str, PlainHandler] = {
-            DOWNLOADS: downloads,
-            "/_pasture/health": _health,
-            METRICS: page,
-            STATUS: status,
-            EVENTS: EventsPage(
-                self._events.queue, self._events.invoker, catalog.find, self._clock, authenticator, authorise
-            ),
-        }
-        urls = FunctionUrls(
-            catalog.urls.find,
-            resolver,
-            invoker.invoke,
-            authenticator,
-            authorizer,
-            policies,
-            settings.limits,
-            self._clock,
-        )
-        passing = self._neighbourhood.passing(authorizer, roles, self._clock)
-        gateway = Gateway(services, authenticator, pages, urls=urls, passing=passing)
-        self._neighbourhood.let_out(gateway, authenticator, self.sessions)
-        return gateway
-
-    async def _scaling(self, documents: Documents, catalog: Catalog) -> AutoscalingOperations:
-        targets = Targets(documents)
-        targets.open()
-        self._stack.callback(targets.close)
-        put, utilisation = catalog.provisioned.put, self._provisioned.utilisation
-        scaling = Scaling(targets, self._clock, catalog.find, put, utilisation, random_uuid)
-        scaling.open()
-        self._stack.push_async_callback(scaling.close)
-        return AutoscalingOperations(targets, self._clock, random_uuid, catalog.provisioned.is_target)
-
-    def _authenticator(self, data: Path, roles: Roles) -> Authenticates:
-        if not self._settings.auth:
-            return OpenDoor(sessions=self.sessions)
-        ring = KeyRing(data / "keys.json")
-        if all(key.policy is not None for key in ring.list()):
-            key = ring.create(description="first")
-            _log.info("made the first access key, %s; `pasture env` shows how to use it", key.id)
-        return Authenticator(ring, self._clock, self.sessions, roles)
-
-    def _signature_failed(self, scope: Scope, subject: str) -> None:
-        """`subject` is the name of a function, or its ARN."""
-        name = subject.split(":")[6] if subject.startswith("arn:") else subject
-        place = Place(scope.account, scope.region, name)
-        self._metrics.recorder.observe(code_signing.METRIC, place, 1)
-
     def _function_changed(self, scope: Scope, name: str, function: Function | None) -> None:
         self.pool.replaced(scope, name, function.active if function else None, LATEST if function else None)
 
@@ -382,15 +232,3 @@ def _prepared(factory: EnvironmentFactory, pool: Pool) -> Callable[[FunctionVers
         return await pool.snapshots.keep(version) if version.snap_start else None
 
     return prepared
-
-
-async def _secret(documents: Documents, name: str) -> bytes:
-    """Made once for a data directory, so that the links and the tokens it signs outlive a restart."""
-    known = await documents.get(f"server/{name}")
-    if known is None:
-        known = await documents.put(f"server/{name}", secrets.token_bytes(32), expect=0)
-    return known.value
-
-
-async def _health(_request: Request) -> Response:
-    return Response(200, {"Content-Type": "application/json"}, b'{"status":"ok"}')
