@@ -1,5 +1,6 @@
 """What functions for Node.js can do, and how they fail, in AWS's own words: by AWS's own client."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from system.node import ROLE, Answer, Server, until
 from system.runtime_kinds import NODE, NODE_24, Kind, zipped
 
+_NUMBERS = itertools.count(1)
 BOTH = pytest.mark.parametrize("kind", [NODE, NODE_24], ids=str)
 
 
@@ -17,15 +19,13 @@ class Tried:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._count = 0
         self.name = ""
 
     def __call__(
         self, kind: Kind, files: str | Mapping[str, str], handler: str = "app.handler", **more: object
     ) -> Answer:
         runtime = kind.runtime().identifier
-        self._count += 1
-        self.name = f"tried-{kind}-{id(self)}-{self._count}"
+        self.name = f"tried-{kind}-{next(_NUMBERS)}"
         sources = {"app.js": files} if isinstance(files, str) else files
         self._server.deploy(self.name, dict(sources), Runtime=runtime, Handler=handler, **more)
         return self._server.invoke(self.name, {"name": "berta"})
