@@ -41,8 +41,9 @@ try:
     if sys.argv[4] == "no":
         os.environ.pop("LC_CTYPE", None)
     import signal
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    # What Python ignores, and what whoever started the server in the background made it ignore.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
     os.execvpe(sys.argv[5], sys.argv[5:], os.environ)
 except OSError as error:
     os.write(report, f"cannot {step}: {error.strerror}.".encode())
