@@ -109,6 +109,14 @@ class Answer:
         return json.loads(self.body)
 
 
+def a_role(server: Server, name: str, action: str, resource: str) -> str:
+    """A role that may do that and no more; answers its ARN. The server may be up or not."""
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
+    command = [sys.executable, "-m", "pasture", "roles", "create", name, "--policy-json", json.dumps(document)]
+    made = subprocess.run([*command, "--data-dir", str(server.data)], check=True, capture_output=True, text=True)
+    return made.stdout.strip()
+
+
 def package(code: str | Mapping[str, str | bytes]) -> bytes:
     """A deployment package: one app.py, or files by name."""
     files = {"app.py": code} if isinstance(code, str) else code

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from system.node import Server, until
+from system.moto_beside import Moto
+from system.node import Server, a_role, until
 
 ACCOUNT = "000000000000"
 ECHO = "def handler(event, context):\n    return event\n"
@@ -229,13 +229,6 @@ def test_a_function_without_concurrency_has_its_events_in_the_destination_at_onc
 # Rights...
 
 
-def a_role(server: Server, name: str, action: str, resource: str) -> str:
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
-    command = [sys.executable, "-m", "pasture", "roles", "create", name, "--policy-json", json.dumps(document)]
-    made = subprocess.run([*command, "--data-dir", str(server.data)], check=True, capture_output=True, text=True)
-    return made.stdout.strip()
-
-
 def refusal(call: Callable[[], object]) -> tuple[str, str]:
     with pytest.raises(ClientError) as caught:
         call()
@@ -285,25 +278,14 @@ def metric(server: Server, name: str, function: str) -> float:
 
 # A neighbour that is down, a server that dies...
 
-_MOTO = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=int(sys.argv[1]), verbose=False)
-server.start()
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
 
 def test_what_a_neighbour_was_down_for_is_there_when_it_is_up_and_the_server_has_died_meanwhile(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    moto = Moto()
     (tmp_path / "pasture.toml").write_text(SCALE)
-    arguments = ("--neighbour", f"http://127.0.0.1:{port}", "--config", str(tmp_path / "pasture.toml"))
+    arguments = ("--neighbour", moto.url, "--config", str(tmp_path / "pasture.toml"))
     server = Server(tmp_path / "data", *arguments)
     role = a_role(server, "writes", "sqs:SendMessage", "*")
     server.start()
-    moto: subprocess.Popen[str] | None = None
     try:
         server.deploy("patient", ECHO, Role=role)
         settle(server, "patient", success=f"arn:aws:sqs:us-east-1:{ACCOUNT}:later")
@@ -312,21 +294,14 @@ def test_what_a_neighbour_was_down_for_is_there_when_it_is_up_and_the_server_has
         until(lambda: metric(server, "Invocations", "patient") >= 30)
         server.stop(9)
         server.start()
-        moto = subprocess.Popen(
-            [sys.executable, "-c", _MOTO, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert moto.stdout is not None
-        assert moto.stdout.readline() == "ready\n"
+        moto.start()
         url, _ = a_queue(server, "later")
         got: set[str] = set()
         while got != requests:
             record = json.loads(receive(server, url)["Body"])
             got.add(record["requestContext"]["requestId"])
     finally:
-        if moto is not None:
-            moto.kill()
-            moto.communicate()
+        moto.stop()
         server.stop(9)
 
 
@@ -356,6 +331,8 @@ def check_stopped(server: Server, url: str, name: str) -> dict[str, Any]:
     words = message["MessageAttributes"]["ErrorMessage"]["StringValue"]
     assert words.startswith("Lambda has detected your function being invoked in a recursive loop")
     assert metric(server, "RecursiveInvocationsDropped", name) == 1
+    # A metric is written once the invocation is over, which may be after what it has sent has arrived.
+    until(lambda: metric(server, "Invocations", name) >= 16)
     assert metric(server, "Invocations", name) == 16
     return message
 
