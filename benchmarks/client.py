@@ -62,6 +62,8 @@ def _body_bytes(head: bytes, start: bytes) -> int:
     status = int(head[9:12])
     if not 200 <= status < 300 or b"\r\nx-amz-function-error:" in head.lower():
         raise RuntimeError(f"{head.decode(errors='replace')} {start[:1000]!r}")
+    if head[9:12] == b"204":
+        return 0
     if (length := _LENGTH.search(head)) is None:
         raise RuntimeError(f"an answer of unknown length: {head!r}")
     return int(length[1])

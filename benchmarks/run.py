@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cold_start
 import concurrency
+import events
 import many_environments
 import many_functions
 import runtimes
@@ -33,6 +34,10 @@ ROWS: dict[str, Callable[[Run], list[Row]]] = {
     "scale": concurrency.scale,
     "admission": concurrency.admission,
     "fairness": concurrency.fairness,
+    "accepted": events.accepted,
+    "latency": events.latency,
+    "drained": events.drained,
+    "queue": events.memory,
     "idle": many_environments.idle_environment,
     "server": many_environments.idle_server,
     "ready": many_functions.ready,

@@ -96,6 +96,12 @@ class Server:
         owner = hashlib.sha256(str(self.data.resolve()).encode()).hexdigest()[:12]
         return tree(self._process.pid, also=f"pasture-{owner}")
 
+    @property
+    def pid(self) -> int:
+        """Of the server alone."""
+        assert self._process is not None
+        return self._process.pid
+
     def connect(self) -> Connection:
         return Connection(self.url)
 
@@ -112,9 +118,11 @@ class Server:
             waiter = self.client.get_waiter(state)
             waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 100_000}, **more)
 
-    def invocation(self, name: str, payload: bytes = b"{}", qualifier: str = "") -> bytes:
+    def invocation(self, name: str, payload: bytes = b"{}", qualifier: str = "", kind: str = "") -> bytes:
+        """`kind`: `Event` or `DryRun`."""
         query = f"?Qualifier={qualifier}" if qualifier else ""
-        return self.signed("POST", f"{_VERSION}/{name}/invocations{query}", payload)
+        more = {"X-Amz-Invocation-Type": kind} if kind else {}
+        return self.signed("POST", f"{_VERSION}/{name}/invocations{query}", payload, more)
 
     def creation(self, name: str, package: bytes) -> bytes:
         body = {
@@ -130,10 +138,10 @@ class Server:
         """GetFunction, or without a name the first page of ListFunctions."""
         return self.signed("GET", f"{_VERSION}/{name}" if name else f"{_VERSION}/")
 
-    def signed(self, method: str, target: str, body: bytes = b"") -> bytes:
+    def signed(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         """A whole request. Good for five minutes, any number of times."""
         url = self.url + target
-        request = AWSRequest(method, url, data=body)
+        request = AWSRequest(method, url, data=body, headers=headers or {})
         SigV4Auth(self._credentials, "lambda", "us-east-1").add_auth(request)
         return to_bytes(method, url, dict(request.headers.items()), body)
 

@@ -61,6 +61,17 @@ def test_rows_of_concurrency_are_measured_beside_what_they_are_compared_with(tmp
     assert leftovers(tmp_path) == ([], [])
 
 
+def test_rows_of_events_are_measured_too(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    run = start(tmp_path, "--rows", "accepted,latency,drained,queue", "--json", str(figures))
+    _, said = run.communicate(timeout=110)
+    assert run.returncode == 0, said
+    rows: list[dict[str, Any]] = json.loads(figures.read_text())["rows"]
+    assert [row["unit"] for row in rows] == ["/s", "ms", "ms", "/s", "MB"]
+    assert all(row["median"] is not None and (row["ratio"] or 1) > 0 for row in rows)
+    assert leftovers(tmp_path) == ([], [])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     run = start(tmp_path, "--rows", "cold")
