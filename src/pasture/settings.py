@@ -17,6 +17,7 @@ from pasture.images.options import ImageOptions
 from pasture.isolation.network.options import DEFAULT_RANGE, NetworkOptions
 from pasture.kit.errors import OperatorError
 from pasture.neighbours.options import DEFAULT, NeighbourOptions
+from pasture.sources.brokers.endpoints import Endpoints
 
 DEFAULT_PORT = 9600
 _KINDS = {
@@ -100,6 +101,8 @@ class Settings:
     """Below which images may be read from disk (`oci:/…`, `oci-archive:/…`); from nowhere when there are none."""
     image_retry_seconds: float = 60.0
     """So long a pull is tried again when a registry does not answer; then the function is Failed."""
+    event_sources: Mapping[str, str] = field(default_factory=dict)
+    """Where brokers and clusters of event sources are, by ARN or name → endpoint: the table `[event_sources]`."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
     proportional_cpu: bool = True
@@ -162,6 +165,14 @@ class Settings:
         except ValueError as error:
             raise OperatorError(f"the settings of container images cannot be: {error}.") from error
 
+    @property
+    def event_source_endpoints(self) -> Endpoints:
+        """Raises OperatorError."""
+        try:
+            return Endpoints(self.event_sources)
+        except ValueError as error:
+            raise OperatorError(f"the settings of event sources cannot be: {error}.") from error
+
     def checked(self) -> "Settings":
         """Raises OperatorError for what cannot be."""
         if not self.auth and not self.is_loopback:
@@ -176,7 +187,7 @@ class Settings:
             if not 0 <= getattr(self.limits, limit.name) < inf:
                 raise OperatorError(f"limits.{limit.name} cannot be negative or without end.")
         _check_not_zero(self)
-        _ = self.network_options, self.image_options
+        _ = self.network_options, self.image_options, self.event_source_endpoints
         if self.network_default not in {"nat", "none"}:
             raise OperatorError(f"network_default is {self.network_default!r}; it must be nat or none.")
         if self.s3_endpoint not in {"", AMAZON} and not re.match(r"https?://[^/]", self.s3_endpoint):

@@ -23,7 +23,7 @@ from pasture.metrics.recorder import Recorder
 from pasture.settings import Settings
 from pasture.store.events import EventQueue
 from pasture.store.kinds.events_sqlite import Kept, SqliteEvents
-from pasture.store.outbox import Outbox
+from pasture.store.kinds.outbox_sqlite import SqliteOutbox
 
 _TIDY_SECONDS = 60.0
 # A tenth of an account's concurrency is left to those who wait for an answer.
@@ -33,7 +33,7 @@ _SHARE = 0.9
 @dataclass(frozen=True, slots=True)
 class AsyncEvents:
     queue: EventQueue
-    outbox: Outbox
+    outbox: SqliteOutbox
     """What the ends of events leave to be delivered."""
     invoker: QueuedInvoker
 

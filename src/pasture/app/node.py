@@ -11,6 +11,7 @@ from pasture.api.gateway import Gateway, body_limit
 from pasture.api.wire.patterns import compile_all
 from pasture.app.data_directory import DataDirectory, secret
 from pasture.app.environment_factory import EnvironmentFactory
+from pasture.app.event_sources import EventSources, open_event_sources
 from pasture.app.gateway import open_gateway
 from pasture.app.images import open_images
 from pasture.app.invoking import Invoking, open_invoking
@@ -23,7 +24,6 @@ from pasture.environments.pool import Pool
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
-from pasture.functions.event_source_settling import MappingSettling
 from pasture.functions.package import Packages
 from pasture.functions.provisioned_allocation import ProvisionedAllocation
 from pasture.functions.records import VersionKey
@@ -66,6 +66,7 @@ class Node:
         self._neighbourhood: Neighbourhood
         self._provisioned: ProvisionedAllocation
         self._invoking: Invoking
+        self._event_sources: EventSources
         self._server: HttpServer
 
     @classmethod
@@ -82,7 +83,8 @@ class Node:
         try:
             self._server.stop_listening()
             self._invoking.events.invoker.stop()
-            await self.pool.close(self._settings.grace_seconds)
+            seconds = self._settings.grace_seconds
+            await asyncio.gather(self._event_sources.stop(seconds), self.pool.close(seconds))
         finally:
             await self._stack.aclose()
 
@@ -169,9 +171,6 @@ class Node:
         self._provisioned = ProvisionedAllocation(catalog, self.pool.provisioned)
         await self._provisioned.open()
         stack.push_async_callback(self._provisioned.close)
-        settling = MappingSettling(catalog.event_source_mappings)
-        await settling.open()
-        stack.push_async_callback(settling.close)
         collection = Collection(catalog, packages)
         collection.open()
         stack.push_async_callback(collection.close)
@@ -195,7 +194,9 @@ class Node:
             neighbourhood=self._neighbourhood,
         )
         self._invoking = await open_invoking(stack, parts)
-        await self._listen(await open_gateway(stack, parts, self._invoking), data)
+        gateway = await open_gateway(stack, parts, self._invoking)
+        self._event_sources = await open_event_sources(stack, parts, self._invoking)
+        await self._listen(gateway, data)
 
     async def _listen(self, gateway: Gateway, data: DataDirectory) -> None:
         settings, stack = self._settings, self._stack

@@ -18,6 +18,10 @@ class Condition(StrEnum):
     """Ours: the word of AWS is not known."""
     NOT_FOUND = "ResourceNotFound"
     """Ours: the version or alias that it was for is there no more. There is nobody left to tell."""
+    RETRY_ATTEMPTS_EXHAUSTED = "RetryAttemptsExhausted"
+    """This and what follows: of records of an event source."""
+    RECORD_AGE_EXCEEDED = "RecordAgeExceeded"
+    PAYLOAD_TOO_LARGE = "MaximumPayloadSizeExceeded"
 
 
 @dataclass(frozen=True, slots=True)

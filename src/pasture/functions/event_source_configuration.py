@@ -134,7 +134,8 @@ def shown(mapping: EventSourceMapping) -> dict[str, Any]:
         **_settings(mapping),
         **_outcomes(mapping),
     }
-    if mapping.kind is not SourceKind.SQS:
+    # AWS never says it of queues; what is wrong is worth a difference.
+    if mapping.kind is not SourceKind.SQS or mapping.last_result.startswith("PROBLEM"):
         answer["LastProcessingResult"] = mapping.last_result
     for member in (*_KEPT, "DocumentDBEventSourceConfig"):
         if member in mapping.more:

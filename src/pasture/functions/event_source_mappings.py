@@ -92,6 +92,11 @@ class EventSourceMappings:
                     places.append(document.key.removeprefix(prefix))
         return found[:limit], places[limit - 1]
 
+    async def keys(self, *, after: str = "") -> Sequence[MappingKey]:
+        """A page of all there are, of whichever account."""
+        page = await self._documents.list(MAPPINGS, after=f"{MAPPINGS}{after}" if after else "")
+        return [key_of(document.key) for document in page]
+
     # Writing...
 
     async def create(self, draft: EventSourceMapping) -> EventSourceMapping:

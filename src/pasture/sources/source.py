@@ -1,7 +1,7 @@
 """What a kind of event source is made with, and what it gives: the seam between pollers and everything else."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pasture.domain.event_source import EventSourceMapping
@@ -10,6 +10,7 @@ from pasture.domain.invocation import Outcome
 from pasture.domain.scope import Scope
 from pasture.kit.clock import Clock
 from pasture.neighbours.caller import Caller
+from pasture.sources.brokers.endpoints import Endpoints
 from pasture.sources.checkpoints import Checkpoints
 
 
@@ -78,6 +79,8 @@ class Tools:
     told: Told
     observe: Observe
     clock: Clock
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    """Where brokers and clusters are."""
 
 
 Make = Callable[[EventSourceMapping, Tools], Poller]

@@ -33,6 +33,15 @@ class SqliteOutbox:
     async def next_due(self, after: float = 0.0) -> float | None:
         return await self._database.read(lambda c: _next_due(c, after))
 
+    async def add(self, delivery: Delivery) -> None:
+        """One that belongs to no event's end. Again is as good as once."""
+
+        def write(c: sqlite3.Connection) -> None:
+            if c.execute("SELECT 1 FROM deliveries WHERE id = ?", (delivery.id,)).fetchone() is None:
+                add_deliveries(c, [delivery])
+
+        await self._database.write(write, lambda _: self.has_more())
+
     async def delivered(self, id_: str) -> None:
         await self._database.write(lambda c: _delivered(c, id_))
 
