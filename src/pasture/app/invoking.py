@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from pasture.api.auth.resource_policies import ResourcePolicies
+from pasture.api.invoke_operations import new_trace
 from pasture.app.async_events import AsyncEvents, open_events
 from pasture.app.destinations import Functions, open_destinations
 from pasture.app.parts import Parts
@@ -13,6 +14,7 @@ from pasture.iam.neighbour_rights import NeighbourRights
 from pasture.invoke.direct import DirectInvoker
 from pasture.invoke.recursion import Recursion
 from pasture.invoke.resolving import Resolver
+from pasture.sources.push.accepting import Accepting
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Invoking:
     rights: NeighbourRights
     """Of execution roles."""
     lacks: Lacks
+    accepting: Accepting
+    """The door for events that sources hand to functions in the name of a service."""
 
     async def accept(self, event: Event) -> None:
         """Returns when the event is durable. Raises StoreFailed."""
@@ -63,4 +67,5 @@ async def open_invoking(stack: AsyncExitStack, parts: Parts) -> Invoking:
         clock,
         settings.event_time_scale,
     )
-    return Invoking(resolver, direct, recursion, events, policies, rights, lacks)
+    accepting = Accepting(resolver, events.invoker.accept, policies, settings.limits, clock, new_trace)
+    return Invoking(resolver, direct, recursion, events, policies, rights, lacks, accepting)

@@ -1,0 +1,1 @@
+"""Push sources: services that hand functions events by themselves, all through one door (`accepting`)."""
