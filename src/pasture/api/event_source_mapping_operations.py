@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pasture.api.paging import mark, unmark
 from pasture.domain.errors import InvalidParameterValue
@@ -25,8 +25,6 @@ PAGE = 100
 
 class EventSourceMappingOperations:
     """`new_id` answers a fresh identifier each time."""
-
-    kept: ClassVar = "nothing is polled yet"
 
     def __init__(self, catalog: Catalog, clock: Clock, new_id: Callable[[], str]) -> None:
         self._catalog = catalog

@@ -68,7 +68,7 @@ class Following:
         try:
             make = self._make(mapping.kind)
         except ImportError as error:
-            tools.told(f"PROBLEM: This Pasture cannot read {mapping.kind} sources: {error}")
+            tools.told(f"PROBLEM: This source cannot be read: {error}")
             _log.warning("mapping %s is not read: %s", mapping.uuid, error)
             return
         poller = make(mapping, tools)

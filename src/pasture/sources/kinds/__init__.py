@@ -7,8 +7,6 @@ from pasture.sources.source import Make
 
 _MODULES = {
     SourceKind.SQS: "sqs",
-    SourceKind.KINESIS: "kinesis",
-    SourceKind.DYNAMODB: "dynamodb",
     SourceKind.MSK: "kafka",
     SourceKind.SELF_MANAGED_KAFKA: "kafka",
     SourceKind.MQ: "mq",
@@ -17,6 +15,8 @@ _MODULES = {
 
 
 def maker(kind: SourceKind) -> Make:
-    """Loaded when it is first wanted: clients of brokers are large. Raises ImportError for lack of an extra."""
-    make: Make = importlib.import_module(f"{__name__}.{_MODULES[kind]}").make
+    """Loaded when it is first wanted: clients of brokers are large. Raises ImportError for lack of an extra, or of the kind."""
+    if (module := _MODULES.get(kind)) is None:
+        raise ImportError(f"sources of kind {kind} are not built yet", name=kind)
+    make: Make = importlib.import_module(f"{__name__}.{module}").make
     return make
