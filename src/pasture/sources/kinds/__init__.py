@@ -15,7 +15,7 @@ _MODULES = {
 
 
 def maker(kind: SourceKind) -> Make:
-    """Loaded when it is first wanted: clients of brokers are large. Raises ImportError for lack of an extra, or of the kind."""
+    """Loaded when first wanted, for clients of brokers are large. Raises ImportError for lack of an extra or kind."""
     if (module := _MODULES.get(kind)) is None:
         raise ImportError(f"sources of kind {kind} are not built yet", name=kind)
     make: Make = importlib.import_module(f"{__name__}.{module}").make
