@@ -46,7 +46,12 @@ _VOLATILE = (
     (re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}\S*"), "<trace>"),
     (re.compile(r"csc-[0-9a-z]{17}"), "<csc>"),
 )
-_OPAQUE = {"NextMarker": "<marker>", "x-amz-log-result": "<log>"}
+_OPAQUE = {
+    # What a poller has found, at a time of its own.
+    "LastProcessingResult": "<result>",
+    "NextMarker": "<marker>",
+    "x-amz-log-result": "<log>",
+}
 _TIMES = {"LastModified"}
 
 

@@ -36,7 +36,7 @@ _STREAMS = {
     "BisectBatchOnFunctionError": True,
     "TumblingWindowInSeconds": 0,
     "DestinationConfig": {"OnFailure": {}},
-    "LastProcessingResult": "No records processed",
+    "LastProcessingResult": "<result>",
     "StateTransitionReason": "User action",
 }
 
