@@ -46,12 +46,9 @@ _VOLATILE = (
     (re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}\S*"), "<trace>"),
     (re.compile(r"csc-[0-9a-z]{17}"), "<csc>"),
 )
-_OPAQUE = {
-    # What a poller has found, at a time of its own.
-    "LastProcessingResult": "<result>",
-    "NextMarker": "<marker>",
-    "x-amz-log-result": "<log>",
-}
+_OPAQUE = {"NextMarker": "<marker>", "x-amz-log-result": "<log>"}
+_UNTIMELY = {"LastProcessingResult"}
+"""What a poller tells when it gets there, which may be before a call or after it."""
 _TIMES = {"LastModified"}
 
 
@@ -140,7 +137,7 @@ def shown(value: Any, member: str = "") -> Any:
         return _OPAQUE[member]
     match value:
         case dict():
-            return {readable(name): shown(inner, name) for name, inner in value.items()}
+            return {readable(name): shown(inner, name) for name, inner in value.items() if name not in _UNTIMELY}
         case list():
             return [shown(inner, member) for inner in value]
         case str():

@@ -36,7 +36,6 @@ _STREAMS = {
     "BisectBatchOnFunctionError": True,
     "TumblingWindowInSeconds": 0,
     "DestinationConfig": {"OnFailure": {}},
-    "LastProcessingResult": "<result>",
     "StateTransitionReason": "User action",
 }
 
