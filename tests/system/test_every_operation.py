@@ -47,8 +47,6 @@ _VOLATILE = (
     (re.compile(r"csc-[0-9a-z]{17}"), "<csc>"),
 )
 _OPAQUE = {"NextMarker": "<marker>", "x-amz-log-result": "<log>"}
-_UNTIMELY = {"LastProcessingResult"}
-"""What a poller tells when it gets there, which may be before a call or after it."""
 _TIMES = {"LastModified"}
 
 
@@ -104,8 +102,7 @@ class Caller:
             case "UpdateFunctionCode" | "UpdateFunctionConfiguration":
                 self._wait("function_updated_v2", FunctionName=step.request["FunctionName"])
             case "CreateEventSourceMapping" | "UpdateEventSourceMapping":
-                resting = {"Enabled", "Disabled"}
-                until(lambda: self._client.get_event_source_mapping(UUID=self._known["<uuid>"])["State"] in resting)
+                until(self._mapping_is_at_rest)
             case "DeleteEventSourceMapping":
                 until(lambda: self._client.list_event_source_mappings()["EventSourceMappings"] == [])
             case "PutProvisionedConcurrencyConfig":
@@ -114,6 +111,12 @@ class Caller:
             case "PublishVersion":
                 number = json.loads(self.body)["Version"]
                 self._wait("published_version_active", FunctionName=step.request["FunctionName"], Qualifier=number)
+
+    def _mapping_is_at_rest(self) -> bool:
+        """And its poller, if it has one, has told of what it finds where no source can be reached."""
+        found = self._client.get_event_source_mapping(UUID=self._known["<uuid>"])
+        is_told = found.get("LastProcessingResult", "").startswith("PROBLEM: ")
+        return found["State"] == "Disabled" or (found["State"] == "Enabled" and is_told)
 
     def _wait(self, waiter: str, **of: str) -> None:
         self._client.get_waiter(waiter).wait(**of, WaiterConfig={"Delay": 0, "MaxAttempts": 10_000})
@@ -137,7 +140,7 @@ def shown(value: Any, member: str = "") -> Any:
         return _OPAQUE[member]
     match value:
         case dict():
-            return {readable(name): shown(inner, name) for name, inner in value.items() if name not in _UNTIMELY}
+            return {readable(name): shown(inner, name) for name, inner in value.items()}
         case list():
             return [shown(inner, member) for inner in value]
         case str():

@@ -36,8 +36,16 @@ _STREAMS = {
     "BisectBatchOnFunctionError": True,
     "TumblingWindowInSeconds": 0,
     "DestinationConfig": {"OnFailure": {}},
+    "LastProcessingResult": "No records processed",
     "StateTransitionReason": "User action",
 }
+
+_UNREAD = {"LastProcessingResult": "PROBLEM: This source cannot be read: sources of kind Kinesis are not built yet"}
+_UNREACHED = {
+    "LastProcessingResult": "PROBLEM: This Pasture has no neighbour that serves sqs: name one under [neighbours] in the "
+    'configuration (`sqs = "URL"`) or with --neighbour, or start it with --with-aws.'
+}
+"""What pollers find where no server of queues is beside this one."""
 
 MAPPINGS: list[Step] = [
     made("m"),
@@ -52,8 +60,8 @@ MAPPINGS: list[Step] = [
         MaximumRetryAttempts=2,
         BisectBatchOnFunctionError=True,
     ),
-    typical("GetEventSourceMapping", 200, _mapping(**_STREAMS, State="Enabled"), UUID="<uuid>"),
-    typical("DeleteEventSourceMapping", 202, _mapping(**_STREAMS, State="Deleting"), UUID="<uuid>"),
+    typical("GetEventSourceMapping", 200, _mapping(**{**_STREAMS, **_UNREAD}, State="Enabled"), UUID="<uuid>"),
+    typical("DeleteEventSourceMapping", 202, _mapping(**{**_STREAMS, **_UNREAD}, State="Deleting"), UUID="<uuid>"),
     minimal("CreateEventSourceMapping", 202, _mapping(), FunctionName="m", EventSourceArn=_QUEUE),
     wrong(
         "CreateEventSourceMapping",
@@ -82,12 +90,12 @@ MAPPINGS: list[Step] = [
         EventSourceArn=_STREAM,
         StartingPosition="invalid",
     ),
-    minimal("GetEventSourceMapping", 200, _mapping(State="Enabled"), UUID="<uuid>"),
+    minimal("GetEventSourceMapping", 200, _mapping(**_UNREACHED, State="Enabled"), UUID="<uuid>"),
     wrong("GetEventSourceMapping", *_NONE, UUID=_NOWHERE),
     typical(
         "ListEventSourceMappings",
         200,
-        {"EventSourceMappings": [_mapping(State="Enabled")]},
+        {"EventSourceMappings": [_mapping(**_UNREACHED, State="Enabled")]},
         EventSourceArn=_QUEUE,
         FunctionName="m",
         MaxItems=10,
@@ -95,12 +103,12 @@ MAPPINGS: list[Step] = [
     typical(
         "UpdateEventSourceMapping",
         202,
-        _mapping(State="Disabling", BatchSize=5),
+        _mapping(**_UNREACHED, State="Disabling", BatchSize=5),
         UUID="<uuid>",
         Enabled=False,
         BatchSize=5,
     ),
-    minimal("UpdateEventSourceMapping", 202, _mapping(State="Updating", BatchSize=5), UUID="<uuid>"),
+    minimal("UpdateEventSourceMapping", 202, _mapping(**_UNREACHED, State="Updating", BatchSize=5), UUID="<uuid>"),
     wrong("UpdateEventSourceMapping", *_NONE, UUID=_NOWHERE, Enabled=True),
     wrong(
         "UpdateEventSourceMapping",
@@ -111,7 +119,7 @@ MAPPINGS: list[Step] = [
         BatchSize=11,
     ),
     wrong("DeleteEventSourceMapping", *_NONE, UUID=_NOWHERE),
-    minimal("DeleteEventSourceMapping", 202, _mapping(State="Deleting", BatchSize=5), UUID="<uuid>"),
+    minimal("DeleteEventSourceMapping", 202, _mapping(**_UNREACHED, State="Deleting", BatchSize=5), UUID="<uuid>"),
     minimal("ListEventSourceMappings", 200, {"EventSourceMappings": []}),
     invalid(
         "ListEventSourceMappings",
