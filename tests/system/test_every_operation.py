@@ -115,8 +115,9 @@ class Caller:
     def _mapping_is_at_rest(self) -> bool:
         """And its poller, if it has one, has told of what it finds where no source can be reached."""
         found = self._client.get_event_source_mapping(UUID=self._known["<uuid>"])
-        is_told = found.get("LastProcessingResult", "").startswith("PROBLEM: ")
-        return found["State"] == "Disabled" or (found["State"] == "Enabled" and is_told)
+        state: str = found["State"]
+        told: str = found.get("LastProcessingResult", "")
+        return state == "Disabled" or (state == "Enabled" and told.startswith("PROBLEM: "))
 
     def _wait(self, waiter: str, **of: str) -> None:
         self._client.get_waiter(waiter).wait(**of, WaiterConfig={"Delay": 0, "MaxAttempts": 10_000})
