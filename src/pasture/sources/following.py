@@ -66,12 +66,11 @@ class Following:
     async def _begin(self, mapping: EventSourceMapping) -> None:
         tools = self._tools(mapping)
         try:
-            make = self._make(mapping.kind)
+            poller = self._make(mapping.kind)(mapping, tools)
         except ImportError as error:
             tools.told(f"PROBLEM: This source cannot be read: {error}")
             _log.warning("mapping %s is not read: %s", mapping.uuid, error)
             return
-        poller = make(mapping, tools)
         await poller.open()
         self._readings[mapping.arn] = _Reading(mapping.generation, poller)
 

@@ -18,6 +18,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
@@ -84,7 +85,7 @@ class KafkaCluster:
             if client is not None:
                 with contextlib.suppress(KafkaError, OSError, TimeoutError):
                     async with asyncio.timeout(_CLOSE_SECONDS):
-                        await client.stop()
+                        await _answered(client.stop())
 
     def partitions(self) -> list[int]:
         """As far as is known now."""
@@ -149,7 +150,7 @@ class KafkaCluster:
     async def _do(self, doing: Awaitable[T], seconds: float = 0.0) -> T:
         try:
             async with asyncio.timeout(seconds + ANSWER_SECONDS):
-                return await doing
+                return await _answered(doing)
         except (KafkaError, OSError, TimeoutError) as error:
             raise Lost(_words(error)) from error
 
@@ -167,6 +168,19 @@ class KafkaCluster:
             return Lost(_words(reason))
         connection.close()
         return Lost(_words(error))
+
+
+async def _answered(doing: Awaitable[T]) -> T:
+    """The client lets out that tasks of its own were cancelled, when a broker goes away under them: whoever asked was
+    not. Raises KafkaError then.
+    """
+    try:
+        return await doing
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise KafkaConnectionError("the connection went away") from error
 
 
 def _record(record: Any) -> KafkaRecord:
