@@ -18,6 +18,8 @@ from pasture.isolation.network.options import DEFAULT_RANGE, NetworkOptions
 from pasture.kit.errors import OperatorError
 from pasture.neighbours.options import DEFAULT, NeighbourOptions
 from pasture.sources.brokers.endpoints import Endpoints
+from pasture.sources.push.hooks import Hooks
+from pasture.sources.push.mqtt_options import Broker, MqttRule, read_rules
 
 DEFAULT_PORT = 9600
 _KINDS = {
@@ -31,7 +33,7 @@ _KINDS = {
 }
 _NOT_NEGATIVE = (
     "idle_seconds", "freeze_seconds", "age_seconds", "grace_seconds", "memory_mb", "queue_invocations", "queue_seconds",
-    "image_retry_seconds",
+    "image_retry_seconds", "package_cache_mb",
     "event_time_scale", "event_failed_kept", "event_failed_seconds",
 )  # fmt: skip
 
@@ -97,12 +99,24 @@ class Settings:
     """Where registries of container images are, if not where their names say: name → URL, the table `[registries]`."""
     registry_credentials: str = ""
     """A file like docker's `config.json`, whose `auths` registries are asked with; without it, as nobody."""
+    registry_certificates: str = ""
+    """A file of certificate authorities, in PEM, that registries are believed by beside those of this system."""
     image_directories: tuple[str, ...] = ()
     """Below which images may be read from disk (`oci:/…`, `oci-archive:/…`); from nowhere when there are none."""
     image_retry_seconds: float = 60.0
     """So long a pull is tried again when a registry does not answer; then the function is Failed."""
+    package_cache_mb: int = 10_240
+    """What is unpacked of packages and images, beside what is in use. The longest unused goes, and is unpacked again
+    when it is called.
+    """
     event_sources: Mapping[str, str] = field(default_factory=dict)
     """Where brokers and clusters of event sources are, by ARN or name → endpoint: the table `[event_sources]`."""
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    """Functions that stores such as MinIO may call by a webhook: name or ARN → token, the table `[hooks]`."""
+    mqtt: str = ""
+    """A broker whose messages functions get: `mqtt://USER:PASSWORD@HOST:PORT`, or `mqtts://` for TLS."""
+    mqtt_rules: Mapping[str, str] = field(default_factory=dict)
+    """Which messages, and what of them: function's name or ARN → SQL as of IoT rules, the table `[mqtt_rules]`."""
     memory_mb: int = field(default_factory=_default_memory_mb)
     """What all environments together may be promised."""
     proportional_cpu: bool = True
@@ -160,7 +174,11 @@ class Settings:
         """Raises OperatorError."""
         try:
             return ImageOptions(
-                self.registries, self.registry_credentials, self.image_directories, self.image_retry_seconds
+                self.registries,
+                self.registry_credentials,
+                self.image_directories,
+                self.registry_certificates,
+                self.image_retry_seconds,
             )
         except ValueError as error:
             raise OperatorError(f"the settings of container images cannot be: {error}.") from error
@@ -172,6 +190,23 @@ class Settings:
             return Endpoints(self.event_sources)
         except ValueError as error:
             raise OperatorError(f"the settings of event sources cannot be: {error}.") from error
+
+    @property
+    def push_hooks(self) -> Hooks:
+        """Raises OperatorError."""
+        try:
+            return Hooks(self.hooks)
+        except ValueError as error:
+            raise OperatorError(f"the settings of hooks cannot be: {error}.") from error
+
+    @property
+    def mqtt_options(self) -> tuple[Broker, tuple[MqttRule, ...]] | None:
+        """None without a broker. Raises OperatorError."""
+        try:
+            rules = read_rules(self.mqtt_rules)
+            return (Broker.read(self.mqtt), rules) if self.mqtt else None
+        except ValueError as error:
+            raise OperatorError(f"the settings of MQTT cannot be: {error}.") from error
 
     def checked(self) -> "Settings":
         """Raises OperatorError for what cannot be."""
@@ -187,7 +222,7 @@ class Settings:
             if not 0 <= getattr(self.limits, limit.name) < inf:
                 raise OperatorError(f"limits.{limit.name} cannot be negative or without end.")
         _check_not_zero(self)
-        _ = self.network_options, self.image_options, self.event_source_endpoints
+        _ = self.network_options, self.image_options, self.event_source_endpoints, self.push_hooks, self.mqtt_options
         if self.network_default not in {"nat", "none"}:
             raise OperatorError(f"network_default is {self.network_default!r}; it must be nat or none.")
         if self.s3_endpoint not in {"", AMAZON} and not re.match(r"https?://[^/]", self.s3_endpoint):

@@ -171,3 +171,17 @@ async def test_whoever_listens_is_told_of_all_that_is_to_run(queue: EventQueue) 
     stop()
     await queue.put(an_event("2"))
     assert told == [(F, 100.0), (F, 160.0), (F, 180.0)]
+
+
+async def test_an_event_that_is_kept_once_is_the_same_when_it_comes_again_also_after_it_has_run(
+    queue: EventQueue,
+) -> None:
+    event = an_event("1", is_once=True)
+    await queue.put(event)
+    await queue.put(event)
+    assert await claimed(queue) == ["1"]
+    await queue.finish(event)
+    await queue.put(event)
+    assert await claimed(queue) == []
+    await queue.put(an_event("2", is_once=True))
+    assert await claimed(queue) == ["2"]

@@ -1,5 +1,6 @@
 """Which configurations are legal, and what is said of the others."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -248,8 +249,31 @@ def test_an_image_is_no_code_of_a_zip_function() -> None:
 def test_another_architecture_than_the_machines_is_refused() -> None:
     assert answer(Architectures=["arm64"]) == (
         InvalidParameterValue,
-        "Functions for arm64 cannot be run here: this machine runs x86_64. Set Architectures to [x86_64].",
+        (
+            "Functions for arm64 cannot be run here: this machine runs x86_64. Set Architectures to [x86_64], or "
+            "install Debian's package qemu-user-static, which runs programs for arm64."
+        ),
     )
+
+
+EMULATING = dataclasses.replace(GROUND, runtimes=("python3.12", "provided.al2023"), emulated=("provided.al2023",))
+
+
+def test_an_emulator_makes_the_other_architecture_legal_for_what_it_can_run() -> None:
+    check_create(request(Architectures=["arm64"], Runtime="provided.al2023"), EMULATING)
+    with pytest.raises(InvalidParameterValue) as failure:
+        check_create(request(Architectures=["arm64"]), EMULATING)
+    assert failure.value.message == (
+        "Functions of python3.12 for arm64 cannot be run here: this machine runs x86_64, and emulates provided.al2023. "
+        "Set Architectures to [x86_64]."
+    )
+
+
+def test_an_emulated_function_gets_no_runtime_that_cannot_be_emulated() -> None:
+    current = dataclasses.replace(version(), runtime="provided.al2023", architectures=("arm64",))
+    check_configuration({"Timeout": 4}, current, EMULATING)
+    with pytest.raises(InvalidParameterValue, match=r"Functions of python3\.12 for arm64 cannot be run here"):
+        check_configuration({"Runtime": "python3.12"}, current, EMULATING)
 
 
 # What is not built...

@@ -2,9 +2,11 @@
 
 import contextlib
 import http.server
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from fakes.container_images import Image
 
@@ -68,7 +70,8 @@ def _send(
 
 
 @contextlib.contextmanager
-def scripted(image: Image) -> Iterator[ScriptedRegistry]:
+def scripted(image: Image, certificate: Path | None = None) -> Iterator[ScriptedRegistry]:
+    """With a `certificate` and its key in one file, over TLS."""
     registry = ScriptedRegistry(image)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -82,6 +85,10 @@ def scripted(image: Image) -> Iterator[ScriptedRegistry]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     registry.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -51,6 +51,9 @@ class ScriptedFunctions:
     async def timeout(self, _mapping: EventSourceMapping) -> float:
         return 3.0
 
+    async def role(self, _mapping: EventSourceMapping) -> str:
+        return "arn:aws:iam::000000000000:role/reads"
+
 
 class NoCheckpoints:
     async def load(self) -> Mapping[str, bytes]:

@@ -19,6 +19,7 @@ from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.package import Packages
 from pasture.functions.records import FunctionKey
+from pasture.images.images import FoundImage
 from pasture.kit.clock import ManualClock
 from pasture.kit.settling import LONGEST_DELAY
 from pasture.runtimes.fake import FakeFamily
@@ -49,6 +50,8 @@ class Node:
         self.documents = MemoryDocuments()
         self.family = FakeFamily()
         self.slept: list[float] = []
+        self.pulling = asyncio.Event()
+        self.given_up = asyncio.Event()
         self.activation: Activation
         self.catalog: Catalog
         self.packages: Packages
@@ -61,7 +64,12 @@ class Node:
         )
         self.catalog.open()
         self.activation = Activation(
-            self.catalog, self.packages, Runtimes([self.family]), prepared=self.prepared, sleep=self.sleep
+            self.catalog,
+            self.packages,
+            Runtimes([self.family]),
+            prepared=self.prepared,
+            pull=self.pull,
+            sleep=self.sleep,
         )
         if activation:
             await self.activation.open()
@@ -79,6 +87,14 @@ class Node:
 
     async def prepared(self, _version: FunctionVersion) -> None:
         """Nothing to warm."""
+
+    async def pull(self, _version: FunctionVersion) -> None:
+        """A registry that never answers."""
+        self.pulling.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up.set()
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -283,3 +299,15 @@ async def test_a_runtime_that_is_being_installed_does_not_hold_up_functions_of_a
     family.go.set()
     assert (await node.settled("slow")).latest.state is State.ACTIVE
     await node.stop()
+
+
+async def test_a_pull_is_given_up_when_its_function_is_deleted(node: Node) -> None:
+    image = FoundImage("r.example/app:v1", f"r.example/app@sha256:{'0' * 64}", "0" * 64)
+    version = dataclasses.replace(draft(), package_type="Image", runtime="", handler="")
+    await node.catalog.create(version, image, tags={})
+    await asyncio.wait_for(node.pulling.wait(), 30)
+    await node.catalog.delete(HERE, "f")
+    await asyncio.wait_for(node.given_up.wait(), 30)
+    await asyncio.wait_for(node.activation.idle(), 30)
+    assert await node.catalog.find(HERE, "f") is None
+    assert await node.catalog.unsettled() == []

@@ -376,10 +376,14 @@ async def test_a_tree_without_a_blob_is_not_found(packages: Packages) -> None:
 
 
 async def test_leftovers_of_a_killed_server_are_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".making-1234" / "d").mkdir(parents=True)
-    (tmp_path / SHA256).mkdir()
-    await Packages(tmp_path, Blobs(tmp_path / "blobs"), Limits()).open()
-    assert tree_of(tmp_path) == {SHA256: None}
+    directory = tmp_path / "packages"
+    (directory / ".making-1234" / "d").mkdir(parents=True)
+    (directory / ("0" * 64)).mkdir()
+    packages = Packages(directory, Blobs(tmp_path / "blobs"), Limits())
+    await packages.open()
+    await add(packages)
+    await Packages(directory, Blobs(tmp_path / "blobs"), Limits()).open()
+    assert tree_of(directory) == {SHA256: None, f"{SHA256}/main.py": b"code"}
 
 
 async def test_many_who_add_and_ask_at_once_get_one_whole_tree(packages: Packages, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from fakes.container_images import (
     python_layer,
     write_layout,
 )
+from fakes.scripted_registry import scripted
 from pasture.runtimes.registry import families, machine_architecture
 from pasture.settings import default_runtimes_dir
 from system.node import ROLE, Server, until
@@ -452,3 +453,71 @@ def test_without_namespaces_images_are_refused(tmp_path: Path, registry: DockerR
         assert words.endswith("Container images cannot be run with the isolation 'process'.")
     finally:
         server.stop()
+
+
+def test_provisioned_environments_of_an_image_serve(server: Server, registry: DockerRegistry, base: Layer) -> None:
+    name = deploy(server, "provisioned", registry.push("provisioned", "v1", a_function(base)), Publish=True)
+    client = server.functions
+    client.get_waiter("published_version_active").wait(
+        FunctionName=name, Qualifier="1", WaiterConfig={"Delay": 0, "MaxAttempts": 5000}
+    )
+    client.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+
+    def status() -> Any:
+        return client.get_provisioned_concurrency_config(FunctionName=name, Qualifier="1")
+
+    until(lambda: status()["Status"] == "READY", 60)
+    answer = server.invoke(name, 1, Qualifier="1").payload
+    assert answer["environment"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
+
+
+def test_an_evicted_image_comes_back_when_its_registry_has_gone(tmp_path: Path, base: Layer) -> None:
+    config = tmp_path / "pasture.toml"
+    config.write_text("package_cache_mb = 0\n")
+    server = Server(tmp_path / "data", "--config", str(config), "--idle-seconds", "0.05").start()
+    try:
+        with a_registry(tmp_path / "registry") as registry:
+            name = deploy(server, "evicted", registry.push("evicted", "v1", a_function(base)))
+        trees = server.data / "images" / "trees"
+        for _ in range(2):
+            until(lambda: not list(trees.iterdir()))
+            assert server.invoke(name, 1).payload["event"] == 1
+        server.functions.delete_function(FunctionName=name)
+        until(
+            lambda: (
+                not any(
+                    path
+                    for folder in ("trees", "layers", "blobs", "kept")
+                    for path in (trees.parent / folder).iterdir()
+                )
+            )
+        )
+    finally:
+        server.stop()
+
+
+def test_a_function_that_is_deleted_while_its_image_comes_leaves_nothing(tmp_path: Path, base: Layer) -> None:
+    """The registry answers for the manifest, and never for a layer."""
+    image = a_function(base)
+    with scripted(image) as registry:
+        server = Server(tmp_path / "data").start()
+        try:
+            registry.status.update(
+                dict.fromkeys((layer["digest"] for layer in json.loads(image.manifest)["layers"]), 503)
+            )
+            create(server, "given-up", f"{registry.host}/app:v1")
+            until(
+                lambda: any("/blobs/" in path and path.rpartition("/")[2] in registry.status for path in registry.asked)
+            )
+            server.functions.delete_function(FunctionName="given-up")
+            images = server.data / "images"
+            until(
+                lambda: (
+                    not any(
+                        path for folder in ("trees", "layers", "blobs", "kept") for path in (images / folder).iterdir()
+                    )
+                )
+            )
+            until(lambda: not list(images.glob(".making-*")))
+        finally:
+            server.stop()

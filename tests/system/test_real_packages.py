@@ -118,6 +118,51 @@ def handler(event, context):
     assert server.invoke(name).payload == [[32, 24], "ffd8ff"]
 
 
+@pytest.mark.timeout(300)
+def test_numpy_and_pandas_calculate_with_their_native_libraries(server: Server, zipped: Zipped) -> None:
+    code = """
+import numpy, pandas
+def handler(event, context):
+    table = pandas.DataFrame({"cow": ["berta", "alma", "berta"], "litres": [20.0, 31.5, 22.0]})
+    solved = numpy.linalg.solve(numpy.array([[2.0, 0.0], [0.0, 4.0]]), numpy.array(event))
+    return [table.groupby("cow")["litres"].sum().to_dict(), solved.tolist()]
+"""
+    name = deployed(server, "pandas", zipped(code, "numpy", "pandas"), MemorySize=1024)
+    assert server.invoke(name, [2, 2]).payload == [{"alma": 31.5, "berta": 42.0}, [1.0, 0.5]]
+
+
+def test_a_fastapi_app_answers_through_mangum(server: Server, zipped: Zipped) -> None:
+    code = """
+from fastapi import FastAPI, HTTPException
+from mangum import Mangum
+app = FastAPI()
+
+@app.get("/cows/{name}")
+async def cow(name: str, litres: int = 0):
+    if name == "unknown":
+        raise HTTPException(404, "no such cow")
+    return {"cow": name, "litres": litres}
+
+handler = Mangum(app, lifespan="off")
+"""
+    name = deployed(server, "fastapi", zipped(code, "fastapi", "mangum"))
+
+    def asked(path: str, query: str = "") -> tuple[int, str]:
+        http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "a test"}
+        event = {
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+            "headers": {"host": "cows.example"}, "requestContext": {"http": http, "stage": "$default"},
+            "isBase64Encoded": False,
+        }  # fmt: skip
+        answer = server.invoke(name, event)
+        assert answer.error is None, answer.body
+        return answer.payload["statusCode"], answer.payload["body"]
+
+    assert asked("/cows/berta", "litres=20") == (200, '{"cow":"berta","litres":20}')
+    assert asked("/cows/unknown") == (404, '{"detail":"no such cow"}')
+    assert asked("/cows/berta", "litres=many")[0] == 422
+
+
 def test_requests_speaks_to_what_listens_in_the_sandbox(server: Server, zipped: Zipped) -> None:
     code = """
 import http.server, threading, requests

@@ -21,6 +21,7 @@ from pasture.functions.sources import Sources
 from pasture.functions.validation import Ground
 from pasture.functions.versions import check_updatable
 from pasture.images.images import FoundImage
+from pasture.runtimes import emulation
 from pasture.runtimes.registry import Runtimes, machine_architecture
 
 if TYPE_CHECKING:
@@ -194,7 +195,9 @@ class FunctionsOperations:
 
     async def _ground(self) -> Ground:
         runtimes = await asyncio.to_thread(self._runtimes.available)  # the first time, it looks for interpreters
-        return Ground(self._limits, runtimes, self._architecture, self._sources.no_images)
+        emulated = await asyncio.to_thread(emulation.runtimes, self._architecture)
+        emulated = (*emulated, *(self._runtimes.emulated() if emulated else ()))
+        return Ground(self._limits, runtimes, self._architecture, emulated, self._sources.no_images)
 
     async def _shown_with_progress(self, version: FunctionVersion, ref: FunctionRef) -> dict[str, Any]:
         """While an image is pulled, the reason says how far that is."""

@@ -19,15 +19,18 @@ from pasture.api.code_signing_operations import CodeSigningOperations
 from pasture.api.concurrency_operations import ConcurrencyOperations
 from pasture.api.event_invoke_operations import EventInvokeOperations
 from pasture.api.event_source_mapping_operations import EventSourceMappingOperations
+from pasture.api.eventbridge_operations import EventbridgeOperations
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.layers_operations import LayersOperations
+from pasture.api.log_subscription_operations import LogSubscriptionOperations
 from pasture.api.logs_operations import LogsOperations
 from pasture.api.metrics_operations import MetricsOperations
 from pasture.api.permissions_operations import PermissionsOperations
 from pasture.api.provisioned_operations import ProvisionedOperations
 from pasture.api.recursion_operations import RecursionOperations
 from pasture.api.runtime_management_operations import RuntimeManagementOperations
+from pasture.api.scheduler_operations import SchedulerOperations
 from pasture.api.sts import AssumingRoles, CallerIdentity
 from pasture.api.tags_operations import TagsOperations
 from pasture.api.urls_operations import UrlsOperations
@@ -53,9 +56,11 @@ SERVED: Mapping[str, tuple[type, ...]] = {
         UrlsOperations,
         EventSourceMappingOperations,
     ),
-    "logs": (LogsOperations,),
+    "logs": (LogsOperations, LogSubscriptionOperations),
     "application-autoscaling": (AutoscalingOperations,),
     "cloudwatch": (MetricsOperations,),
+    "events": (EventbridgeOperations,),
+    "scheduler": (SchedulerOperations,),
     "sts": (CallerIdentity, AssumingRoles),
 }
 
@@ -73,13 +78,22 @@ _REFUSED: Mapping[str, Mapping[str, str]] = {
     "logs": {
         "Query": "Logs Insights is not built",
         "Queries": "Logs Insights is not built",
-        "SubscriptionFilter": "subscriptions are not built",
         "MetricFilter": "metric filters are not built",
         "ExportTask": "exports are not built",
         "ImportTask": "imports are not built",
         "Import": "imports are not built",
         "Anomal": "anomaly detection is not built",
         "Deliver": "log delivery is not built",
+    },
+    "events": {
+        "Archive": "archives are not built",
+        "Replay": "archives are not built",
+        "ApiDestination": "API destinations are not built",
+        "Connection": "API destinations are not built",
+        "Endpoint": "global endpoints are not built",
+        "Partner": "event sources of partners are not built",
+        "EventSource": "event sources of partners are not built",
+        "Permission": "policies of event buses are not built",
     },
     "cloudwatch": {
         "Alarm": "alarms are not built",

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from pasture.domain.scope import Scope
 from pasture.environments.environment import Environment
 from pasture.environments.image import NO_RUNTIME, ImageProgram
 from pasture.environments.journal import Journal
-from pasture.environments.plan import OPT, TASK_ROOT, Plan, make_plan
+from pasture.environments.plan import EXTENSIONS, OPT, TASK_ROOT, Plan, make_plan
 from pasture.functions.package import Packages
 from pasture.iam.sessions import Credentials
 from pasture.isolation.spec import Isolation
@@ -30,8 +30,9 @@ from pasture.logs.platform import ON_DEMAND, PROVISIONED, SNAP_START
 from pasture.logs.service import LogService
 from pasture.metrics.recorder import Recorder
 from pasture.runtime_api.outward import Outward
+from pasture.runtimes import emulation
 from pasture.runtimes.registry import Runtimes
-from pasture.runtimes.spec import InstalledRuntime
+from pasture.runtimes.spec import Emulator, InstalledRuntime
 
 NETWORK_TAG = "pasture:network"
 ZYGOTE_TAG = "pasture:zygote"
@@ -73,9 +74,10 @@ class EnvironmentFactory:
 
     async def make(self, id_: str, version: FunctionVersion, initialization: str = "") -> Environment:
         """Raises RuntimeUnavailable or FileNotFoundError when what the version needs is gone."""
-        runtime = NO_RUNTIME if version.is_image else self.runtimes.ready(version.runtime)
+        identifier = emulation.installed_as(version.runtime, version.architectures[0])
+        runtime = NO_RUNTIME if version.is_image else self.runtimes.ready(identifier)
         if runtime is None:
-            runtime = await asyncio.to_thread(self.runtimes.install, version.runtime)
+            runtime = await asyncio.to_thread(self.runtimes.install, identifier)
         # Whatever fails in here, the packages are let go again; at the end they are the environment's.
         with ExitStack() as holds:
             for digest in sorted(version.digests):
@@ -114,6 +116,10 @@ class EnvironmentFactory:
         tree = await self.packages.tree(version.code.sha256) if image is None else image.root
         opt = await self.packages.opt(version.layer_digests)
         tags = await self._tags(version)
+        trees = {TASK_ROOT: tree, OPT: opt}
+        entrypoint = _entrypoint(runtime, trees)
+        extensions = _extensions(opt) if image is None else image_extensions(image)
+        emulator = emulation.emulator(version.architectures[0])
         today = datetime.fromtimestamp(self.clock.now(), UTC)
         return make_plan(
             id_,
@@ -123,7 +129,7 @@ class EnvironmentFactory:
             report.stream_name((today.year, today.month, today.day), version.version, uuid.uuid4().hex),
             self.limits,
             opt,
-            _extensions(opt) if image is None else image_extensions(image),
+            extensions,
             proportional_cpu=self.proportional_cpu,
             network=tags.get(NETWORK_TAG, self.network_default) == "nat",
             zygote=self.zygotes and tags.get(ZYGOTE_TAG) != "off",
@@ -131,8 +137,11 @@ class EnvironmentFactory:
             metadata_token=secrets.token_urlsafe(32),
             aws_endpoint=self._has_endpoint(version, tags),
             initialization=initialization or (SNAP_START if version.snap_start else ON_DEMAND),
-            entrypoint=_entrypoint(runtime, {TASK_ROOT: tree, OPT: opt}),
+            entrypoint=entrypoint,
             image=image,
+            emulator=emulator,
+            emulated=frozenset(runtime.command[:1])
+            | _emulated(emulator, [entrypoint, *(f"{EXTENSIONS}/{name}" for name in extensions)], trees),
         )
 
     async def _image(self, version: FunctionVersion) -> ImageProgram | None:
@@ -180,3 +189,16 @@ def _entrypoint(runtime: InstalledRuntime, trees: Mapping[str, Path | None]) -> 
         if tree is not None and os.path.lexists(tree / name) and not (tree / name).is_dir():
             return entrypoint
     return ""
+
+
+def _emulated(emulator: Emulator | None, programs: Sequence[str], trees: Mapping[str, Path | None]) -> frozenset[str]:
+    """Those of the programs that the emulator is for: scripts are run by the machine's own shells."""
+    if emulator is None:
+        return frozenset()
+    located = {
+        program: folder / program.removeprefix(f"{root}/")
+        for program in programs
+        for root, folder in trees.items()
+        if folder is not None and program.startswith(f"{root}/")
+    }
+    return frozenset(name for name, file in located.items() if emulation.is_for(emulator.architecture, file))

@@ -17,8 +17,11 @@ from pasture.api.events_page import EventsPage
 from pasture.api.function_urls.door import FunctionUrls
 from pasture.api.functions_operations import FunctionsOperations
 from pasture.api.gateway import Gateway, PlainHandler
+from pasture.api.hooks_page import PREFIX as HOOKS
+from pasture.api.hooks_page import HooksPage
 from pasture.api.invoke_operations import InvokeOperations
 from pasture.api.layers_operations import LayersOperations
+from pasture.api.log_subscription_operations import LogSubscriptionOperations
 from pasture.api.logs_operations import LogsOperations
 from pasture.api.metrics_operations import MetricsOperations
 from pasture.api.metrics_page import PATH as METRICS
@@ -32,6 +35,8 @@ from pasture.api.wire.service import Service
 from pasture.app.data_directory import secret
 from pasture.app.invoking import Invoking
 from pasture.app.parts import Parts
+from pasture.app.push import LogReaders
+from pasture.app.schedules import Scheduled
 from pasture.http.message import Request, Response
 from pasture.kit.random_ids import random_uuid
 from pasture.scaling.controller import Scaling
@@ -40,7 +45,7 @@ from pasture.scaling.targets import Targets
 _log = logging.getLogger(__name__)
 
 
-async def open_gateway(stack: AsyncExitStack, parts: Parts, invoking: Invoking) -> Gateway:
+async def open_gateway(stack: AsyncExitStack, parts: Parts, invoking: Invoking, scheduled: Scheduled) -> Gateway:
     settings, catalog, clock = parts.settings, parts.catalog, parts.clock
     downloads = Downloads(await secret(parts.documents, "link-secret"), clock, parts.blobs.path)
     keys_of = ResourceKeys(catalog.event_source_mappings.find)
@@ -50,6 +55,8 @@ async def open_gateway(stack: AsyncExitStack, parts: Parts, invoking: Invoking) 
     services["application-autoscaling"] = Service(
         "application-autoscaling", [await _scaling(stack, parts)], authorizer.authorise
     )
+    for name, operations in scheduled.operations.items():
+        services[name] = Service(name, [operations], authorizer.authorise)
     urls = FunctionUrls(
         catalog.urls.find,
         invoking.resolver,
@@ -87,9 +94,10 @@ def _services(parts: Parts, invoking: Invoking, authorizer: Authorizer, download
         ),
     ]
     assuming = AssumingRoles(parts.roles, parts.sessions, authorizer if settings.auth else None)
+    subscriptions = LogSubscriptionOperations(parts.logs, LogReaders(invoking.accepting).may_have)
     return {
         "lambda": Service("lambda", functions, authorise),
-        "logs": Service("logs", [LogsOperations(parts.logs)], authorise),
+        "logs": Service("logs", [LogsOperations(parts.logs), subscriptions], authorise),
         "monitoring": Service("cloudwatch", [MetricsOperations(parts.metrics, clock)], authorise),
         "sts": Service("sts", [CallerIdentity(), assuming], authorise),
     }
@@ -106,7 +114,9 @@ def _pages(
     )
     queue, invoker = invoking.events.queue, invoking.events.invoker
     events = EventsPage(queue, invoker, parts.catalog.find, parts.clock, authenticator, authorise)
-    return {DOWNLOADS: downloads, "/_pasture/health": _health, METRICS: metrics, STATUS: status, EVENTS: events}
+    hooks = HooksPage(settings.push_hooks, invoking.accepting)
+    own: dict[str, PlainHandler] = {METRICS: metrics, STATUS: status, EVENTS: events, HOOKS: hooks}
+    return {DOWNLOADS: downloads, "/_pasture/health": _health, **own}
 
 
 async def _scaling(stack: AsyncExitStack, parts: Parts) -> AutoscalingOperations:

@@ -7,6 +7,7 @@ from pasture.api.auth.resource_policies import ResourcePolicies
 from pasture.api.invoke_operations import new_trace
 from pasture.app.async_events import AsyncEvents, open_events
 from pasture.app.destinations import Functions, open_destinations
+from pasture.app.own_buses import OwnBuses
 from pasture.app.parts import Parts
 from pasture.destinations.rights import Lacks
 from pasture.domain.events import Event
@@ -31,6 +32,7 @@ class Invoking:
     lacks: Lacks
     accepting: Accepting
     """The door for events that sources hand to functions in the name of a service."""
+    buses: OwnBuses
 
     async def accept(self, event: Event) -> None:
         """Returns when the event is durable. Raises StoreFailed."""
@@ -53,14 +55,13 @@ async def open_invoking(stack: AsyncExitStack, parts: Parts) -> Invoking:
     events = await open_events(
         stack, parts.data, settings, catalog, resolver, direct, parts.pool, recursion, recorder, clock
     )
-    neighbours = parts.neighbourhood.neighbours
-    directory = neighbours.directory
+    buses = OwnBuses(parts.neighbourhood.neighbours)
     rights = NeighbourRights(parts.roles, clock, open_door=not settings.auth)
     lacks = open_destinations(
         stack,
         events.outbox,
-        neighbours,
-        lambda service: directory.has(service) and not directory.is_embedded(service),
+        buses,
+        buses.is_configured,
         Functions(resolver, events.invoker.accept, policies, settings.limits, clock),
         rights,
         recorder,
@@ -68,4 +69,4 @@ async def open_invoking(stack: AsyncExitStack, parts: Parts) -> Invoking:
         settings.event_time_scale,
     )
     accepting = Accepting(resolver, events.invoker.accept, policies, settings.limits, clock, new_trace)
-    return Invoking(resolver, direct, recursion, events, policies, rights, lacks, accepting)
+    return Invoking(resolver, direct, recursion, events, policies, rights, lacks, accepting, buses)

@@ -16,7 +16,10 @@ from pasture.app.gateway import open_gateway
 from pasture.app.images import open_images
 from pasture.app.invoking import Invoking, open_invoking
 from pasture.app.neighbourhood import Neighbourhood, open_neighbourhood
+from pasture.app.packages import open_packages
 from pasture.app.parts import Parts
+from pasture.app.push import open_push
+from pasture.app.schedules import open_schedules
 from pasture.domain.function import LATEST, Function, FunctionVersion, Reason
 from pasture.domain.scope import DEFAULT_REGION, Scope
 from pasture.environments.assignment import Rules
@@ -24,7 +27,6 @@ from pasture.environments.pool import Pool
 from pasture.functions.activation import Activation
 from pasture.functions.catalog import Catalog
 from pasture.functions.collection import Collection
-from pasture.functions.package import Packages
 from pasture.functions.provisioned_allocation import ProvisionedAllocation
 from pasture.functions.records import VersionKey
 from pasture.functions.sources import Sources
@@ -40,6 +42,7 @@ from pasture.logs.service import LogService
 from pasture.logs.store import LogStore
 from pasture.metrics.service import Metrics
 from pasture.metrics.store import MetricStore
+from pasture.runtimes import emulation
 from pasture.runtimes.registry import Runtimes, families
 from pasture.settings import Settings
 from pasture.signing import profiles, verifying
@@ -104,14 +107,13 @@ class Node:
         blobs = Blobs(data.path / "blobs")
         await blobs.clear_temporary()
         images = await open_images(stack, data.path, settings, isolation_kind)
-        packages = Packages(data.path / "packages", blobs, settings.limits, images.images)
-        await packages.open()
+        packages = await open_packages(stack, data.path, settings, blobs, images)
         logs = LogService(await LogStore.open(data.path / "logs.db"), self._clock)
         stack.push_async_callback(logs.close)
         await logs.open()
         self._metrics = await self._open_metrics(data.path)
 
-        runtimes = Runtimes(families(settings.runtimes_dir))
+        runtimes = Runtimes(families(settings.runtimes_dir), emulation.families(settings.runtimes_dir))
         signers = Profiles(data.path / profiles.DIRECTORY)
         catalog = Catalog(
             documents,
@@ -194,7 +196,9 @@ class Node:
             neighbourhood=self._neighbourhood,
         )
         self._invoking = await open_invoking(stack, parts)
-        gateway = await open_gateway(stack, parts, self._invoking)
+        await open_push(stack, parts, self._invoking)
+        scheduled = await open_schedules(stack, parts, self._invoking)
+        gateway = await open_gateway(stack, parts, self._invoking, scheduled)
         self._event_sources = await open_event_sources(stack, parts, self._invoking)
         await self._listen(gateway, data)
 

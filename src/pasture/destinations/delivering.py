@@ -20,6 +20,7 @@ from pasture.domain.events import Channel, Delivery
 from pasture.domain.function import LATEST
 from pasture.kit.clock import Clock
 from pasture.kit.errors import OperatorError
+from pasture.kit.looking import keep_looking
 from pasture.kit.tasks import Tasks
 from pasture.metrics.names import Place
 from pasture.neighbours.caller import NeighbourRefused, NeighbourUnreachable, NoNeighbour
@@ -80,7 +81,7 @@ class Delivering:
 
     def open(self) -> None:
         self._stop_listening = self._outbox.on_added(self.wake)
-        self._tasks.start(self._run(), "outbox")
+        self._tasks.start(keep_looking(self._look, self._wake, self._clock), "outbox")
 
     async def close(self) -> None:
         """What is on its way is left: it is delivered again."""
@@ -91,24 +92,13 @@ class Delivering:
         """Look again."""
         self._wake.set()
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                until = await self._begin_what_is_due()
-            except StoreFailed as error:
-                _log.warning("cannot read what is to be delivered, next try in %g s: %s", PAUSE_AFTER_A_FAULT, error)
-                await self._sleep(PAUSE_AFTER_A_FAULT)
-                continue
-            await self._wait(until)
-
-    async def _wait(self, until: float | None) -> None:
-        seconds = None if until is None else max(0.0, until - self._clock.now())
+    async def _look(self) -> float | None:
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            return await self._begin_what_is_due()
+        except StoreFailed as error:
+            _log.warning("cannot read what is to be delivered, next try in %g s: %s", PAUSE_AFTER_A_FAULT, error)
+            await self._sleep(PAUSE_AFTER_A_FAULT)
+            return 0.0
 
     async def _begin_what_is_due(self) -> float | None:
         """Until no more may begin. Answers when to look again, unless something wakes the loop before."""

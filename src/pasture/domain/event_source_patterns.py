@@ -54,14 +54,14 @@ def _is_comparison(value: Mapping[str, Any], known: Mapping[str, Callable[[Any],
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str) or _is_number(value)
+    return isinstance(value, str) or is_number(value)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -70,16 +70,16 @@ def _is_anything_but(value: Any) -> bool:
     if isinstance(value, dict):
         return _is_comparison(value, _TEXT_COMPARISONS)
     if isinstance(value, list):
-        return bool(value) and (all(map(_is_text, value)) or all(map(_is_number, value)))
+        return bool(value) and (all(map(is_text, value)) or all(map(is_number, value)))
     return _is_scalar(value)
 
 
-def _is_numeric(value: Any) -> bool:
+def is_numeric(value: Any) -> bool:
     """`["=", n]`, one bound, or a lower and an upper one with something between them."""
     if not isinstance(value, list) or len(value) not in {2, 4}:
         return False
     operators, numbers = value[::2], value[1::2]
-    if not all(map(_is_number, numbers)) or not all(map(_is_text, operators)):
+    if not all(map(is_number, numbers)) or not all(map(is_text, operators)):
         return False
     if len(numbers) == 1:
         return operators[0] in {"=", *_LOWER, *_UPPER}
@@ -88,13 +88,13 @@ def _is_numeric(value: Any) -> bool:
 
 _LOWER, _UPPER = (">", ">="), ("<", "<=")
 _TEXT_COMPARISONS: Mapping[str, Callable[[Any], bool]] = {
-    "prefix": _is_text,
-    "suffix": _is_text,
-    "equals-ignore-case": _is_text,
+    "prefix": is_text,
+    "suffix": is_text,
+    "equals-ignore-case": is_text,
 }
 _COMPARISONS: Mapping[str, Callable[[Any], bool]] = {
     **_TEXT_COMPARISONS,
     "anything-but": _is_anything_but,
-    "numeric": _is_numeric,
+    "numeric": is_numeric,
     "exists": lambda value: isinstance(value, bool),
 }

@@ -45,6 +45,8 @@ class Event:
     """How often the function ran for it and failed."""
     setbacks: int = 0
     """How often in a row it was throttled or hindered; these use up no retries."""
+    is_once: bool = False
+    """What comes again with its id is the same event: it is kept once."""
 
     @property
     def function_arn(self) -> str:

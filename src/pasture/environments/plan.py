@@ -13,13 +13,14 @@ from pasture.domain.limits import MIB, Limits
 from pasture.environments.image import ImageProgram
 from pasture.isolation.spec import Mount, SandboxError, SandboxSpec
 from pasture.logs.platform import ON_DEMAND
-from pasture.runtimes.spec import InstalledRuntime
+from pasture.runtimes.spec import Emulator, InstalledRuntime
 
 TASK_ROOT = "/var/task"
 RUNTIME_DIR = "/var/runtime"
 OPT = "/opt"
 EXTENSIONS = "/opt/extensions"
 TELEMETRY_FD = 3
+EMULATOR_FD = 4
 
 # 1,769 MB of memory come with one processor (developer guide, "Configure Lambda function memory").
 _MB_PER_CPU = 1_769
@@ -69,6 +70,9 @@ class Plan:
     """Of a runtime that the function brings: which of `runtime.entrypoints` there is."""
     image: ImageProgram | None = None
     """Of a function that is a container image: it has everything, and nothing of `runtime`."""
+    emulator: Emulator | None = None
+    emulated: frozenset[str] = frozenset()
+    """The programs, by their paths inside, that `emulator` runs."""
     aws_endpoint: bool = False
     """Whether calls of AWS are answered where the Runtime API is, and the programs are told so."""
 
@@ -91,6 +95,8 @@ def make_plan(
     initialization: str = ON_DEMAND,
     entrypoint: str = "",
     image: ImageProgram | None = None,
+    emulator: Emulator | None = None,
+    emulated: frozenset[str] = frozenset(),
     aws_endpoint: bool = False,
 ) -> Plan:
     """`opt` is the tree of the version's layers, `extensions` what is in its folder of that name.
@@ -106,7 +112,7 @@ def make_plan(
         tmp_bytes=version.ephemeral_mb * MIB,
         cpus=max(_INIT_CPUS, version.memory_mb / _MB_PER_CPU),
         network=network,
-        zygote=runtime.zygote if zygote else None,
+        zygote=runtime.zygote if zygote and emulator is None else None,
         open_files=limits.open_files,
         processes=limits.processes,
     )
@@ -124,6 +130,8 @@ def make_plan(
         initialization,
         entrypoint,
         image,
+        emulator,
+        emulated,
         aws_endpoint,
     )
 
@@ -185,10 +193,11 @@ def command(plan: Plan, path: Callable[[str], str]) -> tuple[str, ...]:
     if searched := plan.runtime.entrypoints:
         if not plan.entrypoint:
             raise SandboxError(f"Couldn't find valid bootstrap(s): [{' '.join(searched)}]")
-        return (path(plan.entrypoint),)
+        return (*emulation(plan, plan.entrypoint), path(plan.entrypoint))
     program, *rest = (_located(word, path) for word in plan.runtime.command)
     memory = plan.version.memory_mb
     words: tuple[str, ...] = (
+        *emulation(plan, plan.runtime.command[0]),
         program,
         *(text.format(int(memory * share)) for text, share in plan.runtime.memory_arguments),
         *rest,
@@ -198,6 +207,13 @@ def command(plan: Plan, path: Callable[[str], str]) -> tuple[str, ...]:
     if "AWS_LAMBDA_EXEC_WRAPPER" in (plan.version.environment or {}):
         return ("/bin/sh", "-c", _WRAPPED, "bootstrap", *words)
     return words
+
+
+def emulation(plan: Plan, program: str) -> tuple[str, ...]:
+    """What stands before a program, by its path inside, on the command line that starts it."""
+    if plan.emulator is None or program not in plan.emulated:
+        return ()
+    return (f"/proc/self/fd/{EMULATOR_FD}", *plan.emulator.arguments)
 
 
 def directory(plan: Plan, path: Callable[[str], str]) -> str:

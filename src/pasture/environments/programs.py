@@ -1,10 +1,11 @@
 """One life of an environment's programs: the runtime and its extensions, the APIs they talk to, and what they say."""
 
 import asyncio
+import os
 import signal as signals
 from collections import deque
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 
 from pasture.domain.invocation import Invocation
@@ -12,11 +13,13 @@ from pasture.domain.limits import Limits
 from pasture.environments.capture import Capture, ExtensionCapture
 from pasture.environments.journal import Journal
 from pasture.environments.plan import (
+    EMULATOR_FD,
     EXTENSIONS,
     TELEMETRY_FD,
     Plan,
     command,
     directory,
+    emulation,
     extension_variables,
     variables,
 )
@@ -106,16 +109,19 @@ class Programs:
         for name in self._plan.extensions:
             capture = ExtensionCapture(self._journal)
             self._captures.append(capture)
-            program = Program(
-                name=name,
-                command=(self._sandbox.path(f"{EXTENSIONS}/{name}"),),
-                environment=extension_variables(self._plan, self._sandbox.address, self._sandbox.path),
-                directory="/",
-                stdout=capture.stdout,
-                stderr=capture.stderr,
-            )
+            path = f"{EXTENSIONS}/{name}"
             try:
-                process = self._extensions[name] = await self._sandbox.start(program)
+                with self._emulator() as descriptors:
+                    program = Program(
+                        name=name,
+                        command=(*emulation(self._plan, path), self._sandbox.path(path)),
+                        environment=extension_variables(self._plan, self._sandbox.address, self._sandbox.path),
+                        directory="/",
+                        stdout=capture.stdout,
+                        stderr=capture.stderr,
+                        descriptors=descriptors,
+                    )
+                    process = self._extensions[name] = await self._sandbox.start(program)
             except SandboxError:
                 self.extensions.launch_failed(name)
                 raise
@@ -123,17 +129,33 @@ class Programs:
 
     async def start_runtime(self) -> None:
         """Raises SandboxError when the program cannot be started."""
-        program = Program(
-            name="runtime",
-            command=command(self._plan, self._sandbox.path),
-            environment=variables(self._plan, self._sandbox.address, self._sandbox.path),
-            directory=directory(self._plan, self._sandbox.path),
-            stdout=self._capture.stdout,
-            stderr=self._capture.stderr,
-            descriptors={TELEMETRY_FD: self._capture.telemetry},
-        )
-        self._runtime = await self._sandbox.start(program)
+        with self._emulator() as descriptors:
+            program = Program(
+                name="runtime",
+                command=command(self._plan, self._sandbox.path),
+                environment=variables(self._plan, self._sandbox.address, self._sandbox.path),
+                directory=directory(self._plan, self._sandbox.path),
+                stdout=self._capture.stdout,
+                stderr=self._capture.stderr,
+                descriptors={TELEMETRY_FD: self._capture.telemetry, **descriptors},
+            )
+            self._runtime = await self._sandbox.start(program)
         self._tasks.start(self._await_runtime(self._runtime), "exit of the runtime")
+
+    @contextmanager
+    def _emulator(self) -> Iterator[Mapping[int, int]]:
+        """The program that runs the others, open, at its number; nothing where they run by themselves."""
+        if self._plan.emulator is None:
+            yield {}
+            return
+        try:
+            descriptor = os.open(self._plan.emulator.program, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SandboxError(f"cannot open the emulator {self._plan.emulator.program}: {error.strerror}") from error
+        try:
+            yield {EMULATOR_FD: descriptor}
+        finally:
+            os.close(descriptor)
 
     # Their work...
 

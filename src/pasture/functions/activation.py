@@ -6,9 +6,9 @@ more slowly; those that will not pass fail the function with AWS's reason code.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 from pasture.domain.function import Function, FunctionVersion, Reason
 from pasture.domain.scope import Scope
@@ -16,11 +16,13 @@ from pasture.functions.catalog import Catalog
 from pasture.functions.package import Packages
 from pasture.functions.records import FunctionKey, VersionKey
 from pasture.kit.settling import Settling
+from pasture.runtimes import emulation
 from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
 
 AT_ONCE = 4
 PULLS_AT_ONCE = 4
 Key = FunctionKey | VersionKey
+_GIVEN_UP = Reason("The function was deleted while its image was pulled.", "InternalError")
 
 
 class Installs(Protocol):
@@ -43,7 +45,7 @@ class Activation:
         runtimes: Installs,
         *,
         prepared: Callable[[FunctionVersion], Awaitable[Reason | None]] | None = None,
-        pull: Callable[[FunctionVersion], Awaitable[Reason | None]] | None = None,
+        pull: Callable[[FunctionVersion], Coroutine[Any, Any, Reason | None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._catalog = catalog
@@ -55,6 +57,7 @@ class Activation:
         self._pulling: Settling[Key] = Settling("activate", self._bring_to_rest, at_once=PULLS_AT_ONCE, sleep=sleep)
         self._installer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="install")
         self._stop_listening: list[Callable[[], None]] = []
+        self._pulls: dict[Key, asyncio.Task[Reason | None]] = {}
 
     def __repr__(self) -> str:
         return f"<Activation {self._settling!r}>"
@@ -81,11 +84,15 @@ class Activation:
         self._installer.shutdown(wait=False, cancel_futures=True)
 
     def _on_change(self, scope: Scope, name: str, function: Function | None) -> None:
-        if function is not None and function.latest.is_settling:
+        if function is None:
+            self._give_up(FunctionKey(scope, name))
+        elif function.latest.is_settling:
             self._settling.look(FunctionKey(scope, name))
 
     def _on_version(self, key: VersionKey, version: FunctionVersion | None) -> None:
-        if version is not None and version.is_settling:
+        if version is None:
+            self._give_up(key)
+        elif version.is_settling:
             self._settling.look(key)
 
     async def _look_at(self, key: Key) -> None:
@@ -99,21 +106,21 @@ class Activation:
         if isinstance(key, VersionKey):
             version = await self._catalog.find_version(key.scope, key.name, str(key.number))
             if version is not None and version.is_settling:
-                await self._catalog.versions.settle(key, version.generation, await self._attempt(version))
+                await self._catalog.versions.settle(key, version.generation, await self._attempt(key, version))
             await self._catalog.unmark(*key)
             return
         function = await self._catalog.find(*key)
         if function is not None and function.latest.is_settling:
-            failure = await self._attempt(function.latest)
+            failure = await self._attempt(key, function.latest)
             await self._catalog.settle(*key, function.latest.generation, failure)
         await self._catalog.unmark(*key)
 
-    async def _attempt(self, version: FunctionVersion) -> Reason | None:
+    async def _attempt(self, key: Key, version: FunctionVersion) -> Reason | None:
         """What keeps this version from running for good, or None when it is ready to."""
         if version.is_image:
-            return await self._attempt_image(version)
+            return await self._attempt_image(key, version)
         try:
-            await self._install(version.runtime)
+            await self._install(emulation.installed_as(version.runtime, version.architectures[0]))
         except RuntimeUnavailable as error:
             return Reason(str(error), "InvalidRuntime")
         try:
@@ -123,12 +130,24 @@ class Activation:
             return Reason("The deployment package of this function is missing. Upload it again.", "InternalError")
         return await self._prepared(version) if self._prepared is not None else None
 
-    async def _attempt_image(self, version: FunctionVersion) -> Reason | None:
+    async def _attempt_image(self, key: Key, version: FunctionVersion) -> Reason | None:
         if self._pull is None:
             return Reason("Container images cannot be run by this server.", "InvalidImage")
         # When nobody refers to it any more by the time it is here, it goes with this hold.
         with self._packages.holding(version.code.sha256):
-            return await self._pull(version)
+            pull = self._pulls[key] = asyncio.create_task(self._pull(version))
+            try:
+                await asyncio.wait([pull])
+            finally:
+                del self._pulls[key]
+                pull.cancel()  # of a server that stops; else it has ended
+                await asyncio.wait([pull])
+            return _GIVEN_UP if pull.cancelled() else pull.result()
+
+    def _give_up(self, key: Key) -> None:
+        """It is deleted: what is still on its way for it alone need not come."""
+        if (pull := self._pulls.get(key)) is not None:
+            pull.cancel()
 
     async def _install(self, runtime: str) -> None:
         """One at a time, in a thread of its own: the threads that unpack and hash must not be used up by waiting."""

@@ -1,7 +1,8 @@
 """Removes packages that nothing needs: those of deleted functions and replaced code, once no environment uses them.
 
 At the start everything stored is looked at, for what a crash has left; after that, only what somebody has stopped
-needing. Collecting late does no harm, so a fault is only told and tried again.
+needing. Then unpacked trees are evicted until the others fit the cache. Collecting late does no harm, so a fault is
+only told and tried again.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ class Collection:
 
     def open(self) -> None:
         self._tasks.start(self._run(), "sweep")
+        self._tasks.start(self._managed(self._packages.doubt(self._sleep)), "doubt")
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -43,6 +45,7 @@ class Collection:
         while not await self._managed(self.sweep()):
             await self._sleep(PAUSE_AFTER_A_FAULT)
         while True:
+            await self._managed(self._packages.fit())
             for sha256 in sorted(await self._packages.suspects()):
                 if not await self._managed(self._collect(sha256)):
                     self._packages.suspect(sha256)

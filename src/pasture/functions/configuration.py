@@ -29,7 +29,7 @@ _STATES = (
 def drafted(request: Members, scope: Scope, name: str, architecture: str) -> FunctionVersion:
     """What CreateFunction asks for. Code, identifiers, time and state are the catalog's to fill in.
 
-    AWS's default architecture is x86_64; here it is the machine's own, since nothing else can run.
+    AWS's default architecture is x86_64; here it is the machine's own, which needs no emulator.
     """
     blank = FunctionVersion(
         scope=scope,

@@ -54,6 +54,8 @@ class Ground:
     """The identifiers that this machine has an interpreter for."""
     architecture: str
     """This machine's, in AWS's word: `x86_64` or `arm64`."""
+    emulated: Collection[str] = ()
+    """The identifiers that an emulator can run for the other architecture; none where there is no emulator."""
     no_images: str = ""
     """Why container images cannot be run here; empty where they can."""
 
@@ -68,7 +70,7 @@ def check_create(request: Request, ground: Ground) -> None:
     _check_members(request, "creating", ground, is_image=is_image)
     _check_log_levels(request.get("LoggingConfig") or {}, "Text")
     _check_source(request["Code"], "creating", ground, is_image=is_image)
-    _check_architectures(request, ground)
+    _check_architecture(request.get("Architectures"), request.get("Runtime") or "", ground)
 
 
 def check_configuration(request: Request, current: FunctionVersion, ground: Ground) -> None:
@@ -79,13 +81,15 @@ def check_configuration(request: Request, current: FunctionVersion, ground: Grou
         )
     _check_members(request, "updating", ground, is_image=current.is_image)
     _check_log_levels(request.get("LoggingConfig") or {}, current.logging.format)
+    if request.get("Runtime"):
+        _check_architecture(current.architectures, request["Runtime"], ground)
 
 
 def check_code(request: Request, current: FunctionVersion, ground: Ground) -> None:
     """Of UpdateFunctionCode."""
     _check_built(request)
     _check_source(request, "updating", ground, is_image=current.is_image)
-    _check_architectures(request, ground)
+    _check_architecture(request.get("Architectures"), current.runtime, ground)
 
 
 def check_publish(request: Request) -> None:
@@ -267,10 +271,17 @@ def _is_in_s3(code: Request) -> bool:
     return "S3Bucket" in code and "S3Key" in code
 
 
-def _check_architectures(request: Request, ground: Ground) -> None:
-    for wanted in request.get("Architectures") or ():
-        if wanted != ground.architecture:
-            raise InvalidParameterValue(
-                f"Functions for {wanted} cannot be run here: this machine runs {ground.architecture}. "
-                f"Set Architectures to [{ground.architecture}]."
-            )
+def _check_architecture(wanted: Collection[str] | None, runtime: str, ground: Ground) -> None:
+    """`runtime` is empty of a container image."""
+    for architecture in wanted or ():
+        if architecture == ground.architecture or runtime in ground.emulated:
+            continue
+        why, remedy = f"this machine runs {ground.architecture}", f"Set Architectures to [{ground.architecture}]"
+        if not ground.emulated:
+            remedy += f", or install Debian's package qemu-user-static, which runs programs for {architecture}"
+        elif runtime:
+            why += f", and emulates {', '.join(ground.emulated)}"
+        what = f"Functions of {runtime} for" if ground.emulated and runtime else "Functions for"
+        if ground.emulated and not runtime:
+            what = "Container images for"
+        raise InvalidParameterValue(f"{what} {architecture} cannot be run here: {why}. {remedy}.")

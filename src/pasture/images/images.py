@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from pasture.images.reference import Reference
 from pasture.images.registry import Registry
 from pasture.images.source import Source
 from pasture.images.store import ImageStore, StoredImage
+from pasture.images.unpacking import Allowance
 from pasture.kit.keyed_lock import KeyedLock
 
 _log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Images:
 
     async def close(self) -> None:
         await self._registry.close()
+        await asyncio.to_thread(self._store.close)
 
     async def resolve(self, uri: str, architecture: str) -> FoundImage:
         """Raises BadReference, or ImageError when there is no such image, or none that could be run."""
@@ -100,10 +102,10 @@ class Images:
         say. Raises ImageError, or OSError of the disk.
         """
         async with self._lock.alone(digest):
-            if (stored := self._store.find(digest)) is not None:
-                if stored.root.is_dir():  # one stat: less than handing it to a thread
-                    return stored
-                await asyncio.to_thread(self._store.remove_image, digest)
+            if (stored := await self._there(digest)) is not None:
+                return stored
+            if (stored := await self._made_again(digest)) is not None:
+                return stored
             try:
                 self._pulls[digest] = Progress()
                 return await self._pull(digest, references.parse(resolved_uri), patient=patient)
@@ -116,14 +118,38 @@ class Images:
         return str(pull) if pull is not None and pull.layers else ""
 
     def stored(self) -> Collection[str]:
-        """The digests of all images that are here."""
+        """The digests of all images that are here, or can be made again."""
         return self._store.images()
 
     async def remove(self, digest: str) -> None:
         """An image that nobody needs; and the layers that no other image has."""
         async with self._lock.alone(digest):
-            if self._store.find(digest) is not None:
-                await self._drop_layers(await asyncio.to_thread(self._store.remove_image, digest))
+            if self._store.find(digest) is not None or digest in self._store.blobs.images():
+                await self._drop_layers(await asyncio.to_thread(self._forget, digest))
+
+    # How much room they take...
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Of what is unpacked."""
+        return self._store.unpacked_bytes
+
+    def uses(self) -> Mapping[str, float]:
+        """When each image that is unpacked was last used. Blocks."""
+        return self._store.uses()
+
+    async def note_uses(self, uses: Mapping[str, float]) -> None:
+        await asyncio.to_thread(self._store.note_uses, uses)
+
+    async def evict(self, digest: str) -> bool:
+        """Take away an image's tree, and the layers that no other tree has, if it can be made again without its
+        registry. Whether it was. Nobody may be using it.
+        """
+        async with self._lock.alone(digest):
+            if self._store.find(digest) is None or self._store.blobs.settings(digest) is None:
+                return False
+            await self._drop_layers(await asyncio.to_thread(self._store.remove_image, digest))
+            return True
 
     # What a reference means...
 
@@ -147,6 +173,49 @@ class Images:
     def _source(self, reference: Reference) -> Source:
         return self._layouts if reference.transport else self._registry
 
+    # What is here...
+
+    async def _there(self, digest: str) -> StoredImage | None:
+        """The image, if its tree is there and what it was."""
+        stored = self._store.find(digest)
+        if stored is None:
+            return None
+        if stored.root.is_dir() and (  # one stat: less than handing it to a thread
+            self._store.is_believed(digest) or await asyncio.to_thread(self._store.is_whole, digest)
+        ):
+            return stored
+        _log.warning("the tree of the image %s is not what it was: it is made again", digest)
+        for layer in await asyncio.to_thread(self._store.remove_image, digest):
+            # The trees of its layers are the same files. Other images have their own links to them.
+            async with self._lock.alone(layer):
+                if not self._needed[layer]:
+                    await asyncio.to_thread(self._store.remove_layer, layer)
+        return None
+
+    async def _made_again(self, digest: str) -> StoredImage | None:
+        """From what was kept of it. None when nothing was, or not all of it is what it was."""
+        kept = self._store.blobs
+        settings = kept.settings(digest)
+        if settings is None:
+            return None
+        allowance = Allowance(self._limits.image_bytes)
+        async with self._needing(settings.diff_ids):
+            try:
+                for layer in settings.diff_ids:
+                    async with self._lock.alone(layer):
+                        if await asyncio.to_thread(self._store.layer_bytes, layer) is None:
+                            await asyncio.to_thread(self._store.unpack_kept, layer, allowance)
+                return await asyncio.to_thread(self._store.add_image, digest, settings)
+            except (ImageInvalid, FileNotFoundError) as error:
+                _log.warning("the image %s cannot be made from what was kept of it: %s", digest, error)
+                return None
+            finally:
+                allowance.close()
+
+    def _forget(self, digest: str) -> Iterable[str]:
+        """Its layers. In a thread."""
+        return {*self._store.remove_image(digest), *self._store.blobs.drop_image(digest)}
+
     # From there to here...
 
     async def _pull(self, digest: str, reference: Reference, *, patient: bool) -> StoredImage:
@@ -163,7 +232,9 @@ class Images:
                     _log.warning("cannot pull %s yet, next try in %.2g s: %s", reference, delay, error)
                 await self._sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
-        except ImageError:
+        except (ImageError, asyncio.CancelledError):
+            # Given up, by us or by who wanted it: nothing of it stays that nobody else needs.
+            await asyncio.to_thread(self._store.blobs.drop_image, digest)
             await self._drop_layers(tried)
             raise
 
@@ -186,6 +257,8 @@ class Images:
                 self._lock.alone,
                 self._pulls[digest],
             )
+            # Before the tree: what is there can be made again, whatever happens in between.
+            await asyncio.to_thread(self._store.blobs.keep_image, digest, settings)
             return await asyncio.to_thread(self._store.add_image, digest, settings)
 
     @asynccontextmanager
@@ -200,11 +273,15 @@ class Images:
             self._needed += Counter()
 
     async def _drop_layers(self, layers: Iterable[str]) -> None:
-        """Those that no image has and no pull needs."""
+        """Those that no image has and no pull needs: trees and blobs, each for itself."""
         for layer in layers:
             async with self._lock.alone(layer):
-                if not self._store.is_used(layer) and not self._needed[layer]:
+                if self._needed[layer]:
+                    continue
+                if not self._store.is_used(layer):
                     await asyncio.to_thread(self._store.remove_layer, layer)
+                if not self._store.blobs.is_used(layer):
+                    await asyncio.to_thread(self._store.blobs.drop_layer, layer)
 
 
 def _digest(content: bytes) -> str:

@@ -1,4 +1,5 @@
-"""Images on this machine's disk: an OCI image layout, as a directory or in a tar. `docker save` writes the second.
+"""Images on this machine's disk: an OCI image layout, as a directory or in a tar. `docker save` writes the second, or
+what `saved` reads.
 
 Only below the directories that the operator's settings allow: who calls the API is not to read the server's files.
 """
@@ -10,6 +11,7 @@ import tarfile
 from pathlib import Path
 from typing import IO, Any
 
+from pasture.images import saved
 from pasture.images.errors import ImageDenied, ImageInvalid, ImageNotFound
 from pasture.images.manifest import OCI_INDEX, Blob
 from pasture.images.options import ImageOptions
@@ -90,11 +92,17 @@ class _Opened:
 def _in_archive(path: Path, name: str) -> _Opened:
     archive = tarfile.open(path, "r:")  # noqa: SIM115  closed with the file in it
     try:
-        member = archive.getmember(name)
+        found: bytes | tarfile.TarInfo
+        try:
+            found = archive.getmember(name)
+        except KeyError:
+            found = saved.content(archive, name, MANIFEST_BYTES)
     except BaseException:
         archive.close()
         raise
-    file = archive.extractfile(member) if member.isreg() else None
+    if isinstance(found, bytes):
+        return _Opened(io.BytesIO(found), archive)
+    file = archive.extractfile(found) if found.isreg() else None
     return _Opened(file or io.BytesIO(), archive)
 
 

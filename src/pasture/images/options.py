@@ -23,6 +23,8 @@ class ImageOptions:
     """A file like docker's `config.json`, whose `auths` are sent; none are, without it."""
     directories: tuple[str, ...] = ()
     """Images on disk are read from these and what is below them; from nowhere when there are none."""
+    certificates: str = ""
+    """A file of certificate authorities, in PEM, that registries are believed by beside those of this system."""
     retry_seconds: float = 60.0
     """So long a pull is tried again, when a registry does not answer; at least once."""
 

@@ -105,6 +105,7 @@ async def _pull(
     try:
         await sources.into_file(source, reference, layer.blob, path, came)
         await asyncio.to_thread(store.add_layer, path, layer, diff_id, allowance)
+        await asyncio.to_thread(store.blobs.keep_layer, path, diff_id, layer.compression)
     except ImageInvalid as error:
         raise BadLayer(layer.blob.digest, str(error)) from error
     finally:

@@ -7,6 +7,7 @@ or a challenge points. Credentials and tokens go to no other host than they are 
 import asyncio
 import importlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from pasture.images.manifest import ACCEPTED, Blob
 from pasture.images.options import ImageOptions
 from pasture.images.reference import Reference
 from pasture.images.source import CHUNK, Write
+from pasture.kit.errors import OperatorError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -157,15 +159,30 @@ class Registry:
         async with self._opening:
             if self._session is None:
                 await asyncio.to_thread(importlib.import_module, "aiohttp")
-                self._session = self._made()
+                self._session = self._made(await asyncio.to_thread(self._believed))
             return self._session
 
-    def _made(self) -> "aiohttp.ClientSession":
+    def _believed(self) -> ssl.SSLContext:
+        """Whose certificates count. In a thread. Raises OperatorError."""
+        context = ssl.create_default_context()
+        file = self._options.certificates
+        try:
+            if file:
+                context.load_verify_locations(file)
+        except OSError as error:  # ssl.SSLError is one
+            raise OperatorError(
+                f"cannot use the certificate authorities of registries in {file}: {error}.",
+                "It must be a file of certificates in PEM.",
+            ) from error
+        return context
+
+    def _made(self, believed: ssl.SSLContext) -> "aiohttp.ClientSession":
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_seconds, sock_read=self._silent_seconds)
         # Layers are compressed themselves, and are checked as they are: nothing is to be unpacked on the way.
         return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=believed),
             timeout=timeout,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -187,7 +204,8 @@ class _Faults:
 
         if isinstance(error, ImageError | asyncio.CancelledError):
             return
-        if isinstance(error, ValueError):  # aiohttp's InvalidURL is one, too
+        # aiohttp's InvalidURL is a ValueError; so is a certificate that nobody vouches for.
+        if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientSSLError):
             raise ImageUnreachable(f"{self._registry} points to an address that is none") from error
         if isinstance(error, TimeoutError):
             raise ImageUnreachable(f"{self._registry} does not answer in time") from error

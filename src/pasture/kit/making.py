@@ -44,10 +44,17 @@ def finish(fresh: Path, final: Path) -> None:
 
 def remove(tree: Path, directory: Path) -> None:
     """First out of sight in one step, to `directory`: a tree with its final name is whole."""
-    doomed = _temporary(directory)
     with contextlib.suppress(FileNotFoundError):
-        tree.rename(doomed)
-        shutil.rmtree(doomed)
+        shutil.rmtree(set_aside(tree, directory))
+
+
+def set_aside(tree: Path, directory: Path) -> Path:
+    """Out of sight, to `directory`, until `clear_leftovers`: for a tree that is still mounted somewhere. Answers where
+    it is now. Raises FileNotFoundError when there is none.
+    """
+    aside = _temporary(directory)
+    tree.rename(aside)
+    return aside
 
 
 def sync(path: Path) -> None:

@@ -17,6 +17,7 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()  # noqa: SIM905 (reads as the list it is)
 _DAYS = "SUN MON TUE WED THU FRI SAT".split()  # noqa: SIM905 (likewise)
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_CHANGE_MAX = timedelta(hours=4)
 _RATE = re.compile(r"rate\(\s*(\d{1,9})\s+(second|minute|hour|day)(s?)\s*\)", re.ASCII)
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)", re.ASCII)
 _CRON = re.compile(r"cron\((.*)\)", re.DOTALL)
@@ -60,11 +61,22 @@ class Cron:
     def after(self, moment: float, zone: ZoneInfo, _origin: float) -> float | None:
         # A day before as well, since a clock change may put what is earlier on the wall later in time.
         start = datetime.fromtimestamp(moment, zone).date() - timedelta(days=1)
+        # What the wall shows is in order but for so much.
+        slack = timedelta(0) if zone.key == "UTC" else _CHANGE_MAX
+        earliest = datetime.fromtimestamp(moment, zone).replace(tzinfo=None) - slack
+        best, latest = None, datetime.max  # noqa: DTZ901 (of the zone's wall clock)
+        for time in self._times_from(start):
+            if time > latest:
+                break
+            if time >= earliest and (when := _epoch(time, zone)) > moment and (best is None or when < best):
+                best, latest = when, time + slack
+        return best
+
+    def _times_from(self, start: date) -> Iterator[datetime]:
         for day in self._days_from(start):
-            times = (datetime(day.year, day.month, day.day, h, m) for h in self.hours for m in self.minutes)  # noqa: DTZ001 (of the zone's wall clock)
-            if later := [when for when in (_epoch(time, zone) for time in times) if when > moment]:
-                return min(later)
-        return None
+            for hour in self.hours:
+                for minute in self.minutes:
+                    yield datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 (likewise)
 
     def _days_from(self, start: date) -> Iterator[date]:
         for year in sorted(year for year in self.years if year >= start.year):

@@ -19,6 +19,10 @@ class Validation(BadRequest):
     code = "ValidationException"
 
 
+class LimitExceeded(BadRequest):
+    code = "LimitExceededException"
+
+
 class TooManyTags(BadRequest):
     code = "TooManyTagsException"
 
@@ -29,3 +33,7 @@ def no_group() -> ResourceNotFound:
 
 def no_stream() -> ResourceNotFound:
     return ResourceNotFound("The specified log stream does not exist.")
+
+
+def no_subscription() -> ResourceNotFound:
+    return ResourceNotFound("The specified subscription filter does not exist.")

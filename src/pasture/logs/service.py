@@ -14,12 +14,14 @@ from pasture.domain.scope import Scope
 from pasture.kit.clock import Clock
 from pasture.kit.tasks import Tasks
 from pasture.logs import rules
+from pasture.logs.delivering import Delivering, Hands
 from pasture.logs.errors import Validation
 from pasture.logs.intake import Intake, StreamWriter
 from pasture.logs.names import check_group_name, check_stream_name, page_token, parse_page_token
 from pasture.logs.records import Found, Group, Position, Search, Span, StoredEvent, Stream, StreamKey
 from pasture.logs.spec import LogEvent
 from pasture.logs.store import LogStore
+from pasture.logs.subscriptions import Subscription
 from pasture.store.errors import StoreFailed
 
 _log = logging.getLogger(__name__)
@@ -192,6 +194,29 @@ class LogService:
         until = self._clock.monotonic() + _SEARCH_SECONDS
         bounded = replace(search, expired=lambda: self._clock.monotonic() > until)
         return await self._store.search(scope, group, bounded)
+
+    # Subscriptions...
+
+    def delivering(self, hands: Hands) -> Delivering:
+        """To be opened once functions can be had, and closed before the service."""
+        return Delivering(self._store, hands)
+
+    async def put_subscription(self, scope: Scope, group: str, subscription: Subscription) -> None:
+        """For what is written from now on. `created` is the service's to set."""
+        await self._intake.flush()
+        await self._store.put_subscription(scope, group, replace(subscription, created=self._now()))
+
+    async def subscriptions(self, scope: Scope, group: str) -> Sequence[Subscription]:
+        """By name."""
+        await self._intake.flush()
+        return await self._store.subscriptions(scope, group)
+
+    async def delete_subscription(self, scope: Scope, group: str, name: str) -> None:
+        await self._store.delete_subscription(scope, group, name)
+
+    async def subscribed(self, function: str) -> Sequence[tuple[str, Subscription]]:
+        """To be delivered to a function, by its ARN: with the names of their groups."""
+        return await self._store.subscribed(function)
 
     # Sweeping...
 

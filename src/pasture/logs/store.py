@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pasture.domain.scope import Scope
-from pasture.logs import reading, sweeping
+from pasture.logs import reading, subscriptions, sweeping
 from pasture.logs.errors import ResourceAlreadyExists, no_group, no_stream
 from pasture.logs.records import EVENT_OVERHEAD, Batch, Found, Group, Search, Span, StoredEvent, Stream, StreamKey
 from pasture.logs.spec import LogEvent
+from pasture.logs.subscriptions import Subscription, Undelivered
+from pasture.store.database import Database
 from pasture.store.file_store import FileStore
 from pasture.store.opening import Schema
 from pasture.store.prefix import prefix_end
@@ -49,6 +51,7 @@ _SCHEMA = Schema(
             "CREATE INDEX events_of_stream ON events (stream_id, timestamp)",
             "CREATE INDEX events_of_group ON events (group_id, timestamp)",
         ],
+        subscriptions.TABLES,
     ],
     # Log events survive the death of the server, and the last second of them need not survive a loss of power:
     # a wait for the disk with every batch would cost more than they are worth.
@@ -65,6 +68,11 @@ _STREAM = "name, created, first_event, nullif(last_event, 0), ingested"
 class LogStore(FileStore):
     schema = _SCHEMA
 
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.on_subscribed: Callable[[], None] = lambda: None
+        """Called when events have been stored that somebody is subscribed to."""
+
     # Groups...
 
     async def create_group(self, scope: Scope, group: Group) -> None:
@@ -77,9 +85,7 @@ class LogStore(FileStore):
         return await self._database.read(lambda c: _groups(c, scope, prefix, containing, after, limit))
 
     async def delete_group(self, scope: Scope, name: str) -> None:
-        await self._database.write(
-            lambda c: c.execute("UPDATE groups SET deleted = 1 WHERE id = ?", (_group_id(c, scope, name),))
-        )
+        await self._database.write(lambda c: _delete_group(c, _group_id(c, scope, name)))
 
     async def set_retention(self, scope: Scope, name: str, days: int | None) -> None:
         await self._database.write(
@@ -129,11 +135,11 @@ class LogStore(FileStore):
 
     async def append(self, batch: Batch, now: int) -> None:
         """Groups and streams that are not there come into being."""
-        await self._database.write(lambda c: _append(c, batch, now))
+        await self._database.write(lambda c: _append(c, batch, now), self._appended)
 
     async def append_existing(self, key: StreamKey, events: Sequence[LogEvent], now: int) -> None:
         """Raises ResourceNotFound when the group or the stream is not there."""
-        await self._database.write(lambda c: _insert(c, *_existing(c, key), events, now))
+        await self._database.write(lambda c: _insert(c, *_existing(c, key), events, now), self._appended)
 
     async def require_stream(self, key: StreamKey) -> Group:
         """The group of a stream; raises ResourceNotFound when either is not there."""
@@ -145,6 +151,31 @@ class LogStore(FileStore):
 
     async def search(self, scope: Scope, group: str, search: Search) -> Found:
         return await self._database.read(lambda c: _search(c, scope, group, search))
+
+    def _appended(self, is_subscribed: bool) -> None:
+        if is_subscribed:
+            self.on_subscribed()
+
+    # Subscriptions...
+
+    async def put_subscription(self, scope: Scope, group: str, subscription: Subscription) -> None:
+        await self._database.write(lambda c: subscriptions.put(c, _group_id(c, scope, group), subscription))
+
+    async def subscriptions(self, scope: Scope, group: str) -> Sequence[Subscription]:
+        return await self._database.read(lambda c: subscriptions.of_group(c, _group_id(c, scope, group)))
+
+    async def delete_subscription(self, scope: Scope, group: str, name: str) -> None:
+        await self._database.write(lambda c: subscriptions.delete(c, _group_id(c, scope, group), name))
+
+    async def subscribed(self, function: str) -> Sequence[tuple[str, Subscription]]:
+        """By the ARN of a function: with the names of their groups."""
+        return await self._database.read(lambda c: subscriptions.to_destination(c, function))
+
+    async def undelivered(self, after: int) -> Undelivered | None:
+        return await self._database.read(lambda c: subscriptions.undelivered(c, after))
+
+    async def delivered(self, batch: Undelivered) -> None:
+        await self._database.write(lambda c: subscriptions.delivered(c, batch))
 
     async def sweep_step(self, now: int) -> bool:
         """Remove a little of what is deleted or has outlived its retention; False when there was nothing."""
@@ -253,7 +284,14 @@ def _streams_by_time(
     return [Stream(*row) for row in rows]
 
 
-def _append(c: sqlite3.Connection, batch: Batch, now: int) -> None:
+def _delete_group(c: sqlite3.Connection, group_id: int) -> None:
+    c.execute("UPDATE groups SET deleted = 1 WHERE id = ?", (group_id,))
+    subscriptions.forget_group(c, group_id)
+
+
+def _append(c: sqlite3.Connection, batch: Batch, now: int) -> bool:
+    """Whether somebody is subscribed to any of it."""
+    is_subscribed = False
     for key, events in batch:
         group_id = _find_group(c, key.scope, key.group)
         if group_id is None:
@@ -262,12 +300,14 @@ def _append(c: sqlite3.Connection, batch: Batch, now: int) -> None:
         stream_id = _find_stream(c, group_id, key.stream)
         if stream_id is None:
             stream_id = _new_stream(c, group_id, key.stream, now)
-        _insert(c, group_id, stream_id, events, now)
+        is_subscribed |= _insert(c, group_id, stream_id, events, now)
+    return is_subscribed
 
 
-def _insert(c: sqlite3.Connection, group_id: int, stream_id: int, events: Sequence[LogEvent], now: int) -> None:
+def _insert(c: sqlite3.Connection, group_id: int, stream_id: int, events: Sequence[LogEvent], now: int) -> bool:
     if not events:
-        return
+        return False
+    before = subscriptions.newest(c)
     c.executemany(
         "INSERT INTO events (group_id, stream_id, timestamp, ingested, message) VALUES (?, ?, ?, ?, ?)",
         [(group_id, stream_id, event.timestamp, now, _text(event.message)) for event in events],
@@ -280,6 +320,7 @@ def _insert(c: sqlite3.Connection, group_id: int, stream_id: int, events: Sequen
     )
     size = sum(len(event.message) + EVENT_OVERHEAD for event in events)
     c.execute("UPDATE groups SET bytes = bytes + ? WHERE id = ?", (size, group_id))
+    return subscriptions.note(c, group_id, before)
 
 
 def _search(c: sqlite3.Connection, scope: Scope, group: str, search: Search) -> Found:

@@ -31,8 +31,10 @@ class Runtimes:
     from memory.
     """
 
-    def __init__(self, families: Sequence[RuntimeFamily]) -> None:
+    def __init__(self, families: Sequence[RuntimeFamily], emulated: Mapping[str, RuntimeFamily] | None = None) -> None:
+        """`emulated`: of the architecture that this machine is not, by the names of `emulation.installed_as`."""
         self._families = {identifier: family for family in families for identifier in family.identifiers()}
+        self._emulated = emulated or {}
         self._ready: dict[str, InstalledRuntime] = {}
         self._installing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -47,6 +49,11 @@ class Runtimes:
         """The identifiers that functions can be created with: those that are ready, or can be made so."""
         return tuple(i for i, family in self._families.items() if i in family.available())
 
+    def emulated(self) -> Sequence[str]:
+        """The identifiers of interpreters that can be had for the other architecture."""
+        named = ((name.partition("+")[0], family) for name, family in self._emulated.items())
+        return tuple(identifier for identifier, family in named if identifier in family.available())
+
     def found(self) -> Sequence[str]:
         """The identifiers whose interpreter is on this machine."""
         return tuple(i for i in self._families if i in self._interpreters(i))
@@ -55,8 +62,8 @@ class Runtimes:
         """The interpreter's own version; empty when there is none for it here."""
         if (known := self._ready.get(identifier)) is not None:
             return known.version
-        family = self._families.get(identifier)
-        return family.version(identifier) if family is not None else ""
+        family, plain = self._family(identifier)
+        return family.version(plain) if family is not None else ""
 
     def ready(self, identifier: str) -> InstalledRuntime | None:
         """The runtime, if `find` or `install` has already answered it in this process."""
@@ -66,27 +73,31 @@ class Runtimes:
         """The runtime ready for use, or None when it needs `install` first or cannot be had."""
         if (known := self._ready.get(identifier)) is not None and known.location.exists():
             return known
-        family = self._families.get(identifier)
-        found = family.find(identifier) if family is not None else None
+        family, plain = self._family(identifier)
+        found = family.find(plain) if family is not None else None
         if found is not None:
             self._ready[identifier] = found
         return found
 
     def install(self, identifier: str) -> InstalledRuntime:
         """Make it ready, once however many ask. Raises RuntimeUnavailable."""
-        family = self._families.get(identifier)
+        family, plain = self._family(identifier)
         if family is None:
             raise RuntimeUnavailable(
                 f"the runtime {identifier} cannot be run here; these can: {', '.join(self.available()) or 'none'}"
             )
         with self._installing[identifier]:
-            installed = self.find(identifier) or family.install(identifier)
+            installed = self.find(identifier) or family.install(plain)
             self._ready[identifier] = installed
             return installed
 
     def overview(self) -> Sequence[RuntimeStatus]:
         """Every identifier and how it stands, for people."""
         return tuple(self._status(identifier, family) for identifier, family in self._families.items())
+
+    def _family(self, identifier: str) -> tuple[RuntimeFamily | None, str]:
+        """And what that calls it."""
+        return self._families.get(identifier) or self._emulated.get(identifier), identifier.partition("+")[0]
 
     def _interpreters(self, identifier: str) -> Mapping[str, Path]:
         return self._families[identifier].interpreters()

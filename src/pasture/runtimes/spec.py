@@ -53,6 +53,22 @@ class InstalledRuntime:
         return runtime_version_arn(region, self.identifier, self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """What runs programs of an architecture that is not the machine's."""
+
+    architecture: str
+    """In AWS's word."""
+    program: Path
+    libraries: Path | None
+    """Where this machine has C libraries of that architecture, for programs that do not bring theirs."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """QEMU's, before the program and its own."""
+        return ("-L", str(self.libraries)) if self.libraries is not None else ()
+
+
 class RuntimeFamily(Protocol):
     """`python`, `nodejs` … Discovery runs off the event loop: these methods may block."""
 

@@ -6,6 +6,7 @@ object) matches only data that is a JSON object, and one that compares it as a w
 as on AWS ("Filtering event source records", properly filtering).
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,11 @@ def _text(data: Any) -> str:
 # From patterns to tests...
 
 
+def compiled(pattern: Mapping[str, Any]) -> Test:
+    """Of whole objects: a pattern that was found to be one."""
+    return _object(pattern)
+
+
 def _object(pattern: Mapping[str, Any]) -> Test:
     tests = [_field(name, inside) for name, inside in pattern.items()]
     return lambda value: all(test(value) for test in tests)
@@ -111,6 +117,59 @@ def _text_test(judge: Callable[[str, str], bool]) -> Callable[[str], Test]:
     return lambda wanted: lambda found: isinstance(found, str) and judge(found, wanted)
 
 
+def _end(judge: Callable[[str, str], bool]) -> Callable[[Any], Test]:
+    """Of a prefix or suffix, that may be without regard to small and capital letters."""
+
+    def made(wanted: Any) -> Test:
+        if isinstance(wanted, dict):
+            folded = str(wanted["equals-ignore-case"]).casefold()
+            return lambda found: isinstance(found, str) and judge(found.casefold(), folded)
+        return _text_test(judge)(wanted)
+
+    return made
+
+
+def _wildcard(wanted: str) -> Test:
+    """`*` is any text, and a star or a backslash after a backslash is itself."""
+    parts, is_escaped = [""], False
+    for character in wanted:
+        if character == "*" and not is_escaped:
+            parts.append("")
+        elif character != "\\" or is_escaped:
+            parts[-1] += character
+        is_escaped = character == "\\" and not is_escaped
+    return lambda found: isinstance(found, str) and _fits(found, parts)
+
+
+def _fits(found: str, parts: Sequence[str]) -> bool:
+    """Part by part from the left: nothing is gone back over."""
+    first, *between = parts
+    if not between:
+        return found == first
+    last = between.pop()
+    if len(found) < len(first) + len(last) or not found.startswith(first) or not found.endswith(last):
+        return False
+    place, end = len(first), len(found) - len(last)
+    for part in between:
+        place = found.find(part, place, end)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
+
+
+def _cidr(wanted: str) -> Test:
+    network = ipaddress.ip_network(wanted, strict=False)
+
+    def judge(found: Any) -> bool:
+        try:
+            return isinstance(found, str) and ipaddress.ip_address(found) in network
+        except ValueError:
+            return False
+
+    return judge
+
+
 def _exists(wanted: bool) -> Test:
     """Only of leaves."""
     return lambda found: (found is not _MISSING and not isinstance(found, Mapping)) if wanted else found is _MISSING
@@ -119,8 +178,9 @@ def _exists(wanted: bool) -> Test:
 def _anything_but(unwanted: Any) -> Test:
     """A field that is not there is nothing at all."""
     if isinstance(unwanted, dict):
-        test = _alternative(unwanted)
-        return lambda found: isinstance(found, str) and not test(found)
+        ((operator, operand),) = unwanted.items()
+        tests = [_OPERATORS[operator](each) for each in (operand if isinstance(operand, list) else [operand])]
+        return lambda found: isinstance(found, str) and not any(test(found) for test in tests)
     values = unwanted if isinstance(unwanted, list) else [unwanted]
     return lambda found: (
         found is not _MISSING and not isinstance(found, Mapping) and not any(_is_same(found, value) for value in values)
@@ -145,8 +205,11 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": lambda found, bound: bool(found >= bound),
 }
 _OPERATORS: Mapping[str, Callable[[Any], Test]] = {
-    "prefix": _text_test(lambda found, wanted: found.startswith(wanted)),
-    "suffix": _text_test(lambda found, wanted: found.endswith(wanted)),
+    "prefix": _end(lambda found, wanted: found.startswith(wanted)),
+    "suffix": _end(lambda found, wanted: found.endswith(wanted)),
+    # Of EventBridge, and not of event source mappings.
+    "wildcard": _wildcard,
+    "cidr": _cidr,
     "equals-ignore-case": _text_test(lambda found, wanted: found.casefold() == wanted.casefold()),
     "anything-but": _anything_but,
     "numeric": _numeric,

@@ -56,6 +56,12 @@ class MappedFunctions:
         except ApiError:
             return _TIMEOUT_DEFAULT
 
+    async def role(self, mapping: EventSourceMapping) -> str:
+        try:
+            return (await self._resolve(mapping.scope, _ref(mapping))).role
+        except ApiError:
+            return ""
+
 
 def _ref(mapping: EventSourceMapping) -> FunctionRef:
     return FunctionRef(mapping.function, mapping.qualifier or None)

@@ -54,6 +54,10 @@ class Functions(Protocol):
         """The function's, in seconds; the default when there is no such function now."""
         ...
 
+    async def role(self, mapping: EventSourceMapping) -> str:
+        """The ARN of the function's execution role; empty when there is no such function now."""
+        ...
+
 
 Told = Callable[[str], None]
 """Takes what `LastProcessingResult` is to say."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from pasture.api.auth import schedules_needs
 from pasture.domain.errors import ApiError
 from pasture.domain.identifiers import locate_function, parse_function
 from pasture.domain.layer import parse_layer, parse_layer_arn
@@ -45,6 +46,10 @@ def _needs(service: str, operation: str, asked: Asked, scope: Scope) -> Iterator
         yield from _of_lambda(operation, asked, scope)
     elif service == "logs":
         yield from (Need(f"logs:{operation}", resource) for resource in _logs_resources(operation, asked, scope))
+    elif service == "scheduler":
+        yield from (Need(*need) for need in schedules_needs.of_scheduler(operation, asked, scope))
+    elif service == "events":
+        yield from (Need(*need) for need in schedules_needs.of_events(operation, asked, scope))
     elif (service, operation) not in _FREE:
         keys = _present(asked, (("Namespace", "cloudwatch:namespace"),)) if operation == "PutMetricData" else ()
         yield Need(f"{service}:{operation}", "*", dict(keys))

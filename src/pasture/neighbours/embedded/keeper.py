@@ -11,10 +11,13 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pasture.kit.errors import OperatorError
 from pasture.kit.tasks import Tasks
+from pasture.neighbours.embedded.line import Answers, Line, nobody_answers
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class EmbeddedServices:
         self._tasks = Tasks("embedded services")
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = False
+        self.answers: Answers = nobody_answers
+        """To what they would hand to functions."""
 
     def __repr__(self) -> str:
         return f"<EmbeddedServices pid={self.pid}{' closing' if self._closing else ''}>"
@@ -104,7 +109,18 @@ class EmbeddedServices:
 
     async def _run(self) -> bool:
         """One life of the process; whether it has come to serve."""
-        process = await self._spawn()
+        line = Line(self._answered)
+        try:
+            process = await self._spawn(line)
+            await line.open()
+            return await self._live(process)
+        finally:
+            await line.close()
+
+    async def _answered(self, said: Mapping[str, Any]) -> str:
+        return await self.answers(said)
+
+    async def _live(self, process: asyncio.subprocess.Process) -> bool:
         self._process = process
         assert process.stdout is not None
         assert process.stderr is not None
@@ -131,15 +147,15 @@ class EmbeddedServices:
             relay.cancel()
         return served
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(self, line: Line) -> asyncio.subprocess.Process:
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_", "PASTURE_"))}
-        descriptor = self._listener.fileno()
+        descriptors = [self._listener.fileno(), line.theirs.fileno()]
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _MODULE, str(descriptor), str(os.getpid()),
+            sys.executable, "-m", _MODULE, str(descriptors[0]), str(os.getpid()), str(descriptors[1]),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=[descriptor],
+            pass_fds=descriptors,
             env={**keep, **_SETTINGS},
             cwd="/",
         )  # fmt: skip

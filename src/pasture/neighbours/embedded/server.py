@@ -1,6 +1,8 @@
 """The process with the embedded services: moto behind a listening Unix socket that it was given.
 
-    python -m pasture.neighbours.embedded.server DESCRIPTOR PARENT
+    python -m pasture.neighbours.embedded.server DESCRIPTOR PARENT LINE
+
+LINE is the descriptor on which it hands the server what functions are to have (`pushing`).
 
 It says `ready` on standard output once it serves, and ends when its standard input does, or its parent.
 """
@@ -8,10 +10,12 @@ It says `ready` on standard output once it serves, and ends when its standard in
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from pasture.neighbours.embedded import pushing
 from pasture.neighbours.embedded.confining import confine
 
 # What moto answers whoever asks, beside the services: its own controls would do for every account.
@@ -21,14 +25,15 @@ _USUAL = ("s3", "sqs", "sns", "dynamodb")
 
 def main() -> None:
     threading.Thread(target=_end_with_input, daemon=True).start()
-    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    descriptor, parent, line = map(int, sys.argv[1:4])
     lacking = list(confine(parent))
-    server = _server(descriptor)
+    is_complete = threading.Event()
+    server = _server(descriptor, is_complete)
     for words in lacking:
         sys.stderr.write(f"{words}\n")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    threading.Thread(target=_load_usual, daemon=True).start()
+    threading.Thread(target=_load_usual, args=(line, is_complete), daemon=True).start()
     server.serve_forever()
 
 
@@ -38,15 +43,21 @@ def _end_with_input() -> None:
     os._exit(0)
 
 
-def _load_usual() -> None:
+def _load_usual(line: int, is_complete: threading.Event) -> None:
     """Their first calls need not wait for it."""
     from moto import backends
 
+    try:
+        pushing.install(line)
+    except BaseException:  # noqa: BLE001 - without it nobody would be served, and nobody told
+        traceback.print_exc()
+        os._exit(1)  # the keeper says so, and tries again
+    is_complete.set()
     for service in _USUAL:
         backends.get_backend(service)  # type: ignore[call-overload]
 
 
-def _server(descriptor: int) -> Any:
+def _server(descriptor: int, is_complete: threading.Event) -> Any:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
@@ -68,6 +79,7 @@ def _server(descriptor: int) -> Any:
         if unquote(environ.get("PATH_INFO", "")).startswith(_CLOSED):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This is not served.\n"]
+        is_complete.wait()
         answer: Iterable[bytes] = services(environ, start_response)
         return answer
 

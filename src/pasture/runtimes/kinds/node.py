@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pasture.runtimes import installing, programs
 from pasture.runtimes.language import RUNTIME, Interpreter, LanguageFamily, environment, mounts_of
-from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
+from pasture.runtimes.spec import Emulator, InstalledRuntime, RuntimeUnavailable
 
 MAJORS = (26, 24, 22, 20, 18, 16)
 # The last client whose handlers may take a callback, which AWS's runtimes have refused since nodejs24.x.
@@ -21,15 +21,20 @@ _FIRST_WITHOUT_CALLBACKS = 24
 
 _SOURCES = Path(__file__).parent.parent / "node"
 _ASK = "process.stdout.write(JSON.stringify([process.versions.node, process.execPath, process.arch]))"
-_ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
+_ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 # AWS's bootstrap gives nine tenths of the memory to the old space, half a tenth to each half of the new one.
 _HEAP = (("--max-semi-space-size={}", 0.05), ("--max-old-space-size={}", 0.9))
 
 
 class NodeFamily(LanguageFamily):
-    def __init__(self, cache: Path, *, npm: str | None = None, home: Path | None = None) -> None:
+    """With an `emulator`, that of another architecture: all its interpreters are from npm."""
+
+    def __init__(
+        self, cache: Path, *, npm: str | None = None, home: Path | None = None, emulator: Emulator | None = None
+    ) -> None:
         super().__init__(cache, home)
         self._npm = npm or shutil.which("npm")
+        self._emulator = emulator
 
     @property
     def name(self) -> str:
@@ -46,21 +51,25 @@ class NodeFamily(LanguageFamily):
 
     @property
     def _architecture(self) -> str:
-        return _ARCHITECTURES.get(os.uname().machine, "")
+        return _ARCHITECTURES.get(self._emulator.architecture if self._emulator else os.uname().machine, "")
 
     def _candidates(self) -> Iterable[Path]:
+        fetched = sorted(self._cache.glob("interpreter-*/*/bin"))
+        if self._emulator is not None:
+            return [directory / "node" for directory in fetched]
         managed = programs.below(
             self._home / ".nvm" / "versions" / "node", self._home / ".volta" / "tools" / "image" / "node",
             self._home / ".asdf" / "installs" / "nodejs", self._home / ".nodenv" / "versions",
             self._home / ".local" / "share" / "mise" / "installs" / "node", Path("/opt"), Path("/usr/local/lib/nodejs"),
         )  # fmt: skip
         fnm = programs.below(self._home / ".local" / "share" / "fnm" / "node-versions", tail="installation/bin")
-        fetched = sorted(self._cache.glob("interpreter-*/*/bin"))
         return programs.named("node", os.environ, [*managed, *fnm, *fetched])
 
     def _ask(self, candidate: Path) -> Interpreter | None:
         try:
-            version, executable, architecture = json.loads(programs.ask([candidate, "-e", _ASK]) or "[]")
+            emulated = [str(self._emulator.program), *self._emulator.arguments] if self._emulator else []
+            said = programs.ask([*emulated, str(candidate), "-e", _ASK])
+            version, executable, architecture = json.loads(said or "[]")
         except ValueError:
             return None
         if architecture != self._architecture:
@@ -87,7 +96,9 @@ class NodeFamily(LanguageFamily):
 
     def _fetch_into(self, major: int, directory: Path) -> None:
         package = f"node-linux-{self._architecture}"
-        self._install(f"{package}@{major}", directory / "npm")
+        # npm refuses packages that are not for this machine, unless it is forced.
+        forced = ("--force",) if self._emulator is not None else ()
+        self._install(f"{package}@{major}", directory / "npm", *forced)
         (directory / "bin").mkdir()
         (directory / "npm" / "node_modules" / package / "bin" / "node").rename(directory / "bin" / "node")
         shutil.rmtree(directory / "npm")
@@ -114,13 +125,13 @@ class NodeFamily(LanguageFamily):
         for source in _SOURCES.iterdir():
             shutil.copyfile(source, directory / source.name)
 
-    def _install(self, package: str, directory: Path) -> None:
+    def _install(self, package: str, directory: Path, *more: str) -> None:
         if self._npm is None:
             raise RuntimeUnavailable(f"{package} has to be installed, and there is no npm on this machine")
         directory.mkdir(exist_ok=True)
         done = installing.run(
             self._npm, "install", "--prefix", directory, "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund",
-            "--no-update-notifier", "--loglevel=error", package,
+            "--no-update-notifier", "--loglevel=error", *more, package,
         )  # fmt: skip
         if done.returncode != 0:
             raise RuntimeUnavailable(
@@ -148,6 +159,10 @@ class NodeFamily(LanguageFamily):
 
 def family(cache: Path) -> NodeFamily:
     return NodeFamily(cache)
+
+
+def emulated_family(cache: Path, emulator: Emulator) -> NodeFamily:
+    return NodeFamily(cache, emulator=emulator)
 
 
 def _major(identifier: str) -> int:

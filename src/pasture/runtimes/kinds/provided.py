@@ -7,7 +7,7 @@ from pasture.runtimes.spec import InstalledRuntime, RuntimeUnavailable
 
 # In the order of the search (aws-lambda reference 2.3); AWS's own directory comes before them and is empty here.
 ENTRYPOINTS = ("/var/task/bootstrap", "/opt/bootstrap")
-_IDENTIFIERS = ("provided.al2023", "provided.al2")
+IDENTIFIERS = ("provided.al2023", "provided.al2")
 
 
 class ProvidedFamily:
@@ -18,19 +18,19 @@ class ProvidedFamily:
         return "provided"
 
     def identifiers(self) -> Sequence[str]:
-        return _IDENTIFIERS
+        return IDENTIFIERS
 
     def available(self) -> Sequence[str]:
-        return _IDENTIFIERS
+        return IDENTIFIERS
 
     def interpreters(self) -> Mapping[str, Path]:
-        return dict.fromkeys(_IDENTIFIERS, Path("/"))
+        return dict.fromkeys(IDENTIFIERS, Path("/"))
 
     def version(self, identifier: str) -> str:
-        return identifier.partition(".")[2] if identifier in _IDENTIFIERS else ""
+        return identifier.partition(".")[2] if identifier in IDENTIFIERS else ""
 
     def find(self, identifier: str) -> InstalledRuntime | None:
-        if identifier not in _IDENTIFIERS:
+        if identifier not in IDENTIFIERS:
             return None
         return InstalledRuntime(
             identifier=identifier,

@@ -8,14 +8,19 @@ import msgspec
 from pasture.domain.event_source import EventSourceMapping, SourceKind
 from pasture.kit.clock import iso_millis
 from pasture.sources.brokers.kafka_events import KafkaRecord, kafka_event, record_event
-from pasture.sources.brokers.partition_batches import Batch, Because
+from pasture.sources.ordered_batches import Batch, Because
 from pasture.sources.source import Ran
 
 TOPIC = "kafka://"
 
 
 def to_service(
-    mapping: EventSourceMapping, servers: Sequence[str], batch: Batch, because: Because, ran: Ran | None, now: float
+    mapping: EventSourceMapping,
+    servers: Sequence[str],
+    batch: Batch[KafkaRecord],
+    because: Because,
+    ran: Ran | None,
+    now: float,
 ) -> bytes:
     """For a queue, a topic of SNS, or a bucket; only the last is told the records themselves, as a text."""
     first, last = batch.records[0], batch.records[-1]
@@ -37,7 +42,12 @@ def to_service(
 
 
 def to_topic(
-    mapping: EventSourceMapping, servers: Sequence[str], batch: Batch, because: Because, ran: Ran | None, now: float
+    mapping: EventSourceMapping,
+    servers: Sequence[str],
+    batch: Batch[KafkaRecord],
+    because: Because,
+    ran: Ran | None,
+    now: float,
 ) -> list[tuple[bytes | None, bytes]]:
     """For a topic of the same cluster: a message for each record, with its key, and the record in it."""
     return [
@@ -47,7 +57,12 @@ def to_topic(
 
 
 def _of_record(
-    mapping: EventSourceMapping, servers: Sequence[str], batch: Batch, because: Because, ran: Ran | None, now: float
+    mapping: EventSourceMapping,
+    servers: Sequence[str],
+    batch: Batch[KafkaRecord],
+    because: Because,
+    ran: Ran | None,
+    now: float,
 ) -> bytes:
     [record] = batch.records
     payload = _event(mapping, servers, batch.records)
@@ -61,8 +76,8 @@ def _event(mapping: EventSourceMapping, servers: Sequence[str], records: Sequenc
 
 
 def _about(
-    mapping: EventSourceMapping, servers: Sequence[str], batch: Batch, because: Because, ran: Ran | None, now: float,
-    size: int, info: Mapping[str, Any],
+    mapping: EventSourceMapping, servers: Sequence[str], batch: Batch[KafkaRecord], because: Because, ran: Ran | None,
+    now: float, size: int, info: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     outcome = ran.outcome if ran is not None else None
     told: dict[str, Any] = {

@@ -8,8 +8,10 @@ from pasture.domain.event_source import EventSourceMapping
 from pasture.kit.tasks import Tasks
 from pasture.sources.brokers.kafka_access import kafka_access
 from pasture.sources.brokers.kafka_cluster import KafkaCluster
+from pasture.sources.brokers.kafka_events import KafkaRecord
 from pasture.sources.brokers.message_poller import Lost
-from pasture.sources.brokers.partition import Partition
+from pasture.sources.brokers.partition import reader
+from pasture.sources.ordered import OrderedReader
 from pasture.sources.source import Tools
 
 _log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ class KafkaPoller:
         self._tools = tools
         self._tasks = Tasks(f"mapping {mapping.uuid}")
         self._reading = Tasks(f"partitions of mapping {mapping.uuid}")
-        self._partitions: Sequence[Partition] = ()
+        self._partitions: Sequence[OrderedReader[KafkaRecord]] = ()
         self._cluster: KafkaCluster | None = None
 
     def __repr__(self) -> str:
@@ -63,7 +65,7 @@ class KafkaPoller:
         """Until anything fails, or the topic has got more partitions. Raises Lost, and whatever it may be."""
         assert self._cluster is not None
         cluster = self._cluster
-        self._partitions = [Partition(self._mapping, self._tools, cluster, number) for number in numbers]
+        self._partitions = [reader(self._mapping, self._tools, cluster, number) for number in numbers]
         tasks = [self._reading.start(self._told(partition), repr(partition)) for partition in self._partitions]
         tasks.append(self._tasks.start(self._look(cluster, numbers), "looking"))
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +74,7 @@ class KafkaPoller:
             if not task.cancelled() and (lost := task.result()) is not None:
                 raise lost
 
-    async def _told(self, partition: Partition) -> Exception | None:
+    async def _told(self, partition: OrderedReader[KafkaRecord]) -> Exception | None:
         """What ended it, as a value: whoever waits for it says it."""
         try:
             await partition.run()

@@ -7,6 +7,8 @@ from pasture.sources.source import Make
 
 _MODULES = {
     SourceKind.SQS: "sqs",
+    SourceKind.KINESIS: "kinesis",
+    SourceKind.DYNAMODB: "dynamodb",
     SourceKind.MSK: "kafka",
     SourceKind.SELF_MANAGED_KAFKA: "kafka",
     SourceKind.MQ: "mq",

@@ -53,6 +53,8 @@ class Pushed:
     """JSON."""
     origin: Origin = OPERATOR
     trace_id: str = ""
+    id: str = ""
+    """A UUID of whoever may push the same again: the event is kept once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,14 @@ class Accepting:
             )
         now = self.clock.now()
         event = Event(
-            id=random_uuid(),
+            id=pushed.id or random_uuid(),
             scope=scope,
             name=ref.name,
             qualifier=ref.qualifier or "",
             payload=pushed.payload,
             accepted=now,
             trace_id=lineage.counted(pushed.trace_id or self.new_trace(now), pushed.function)[0],
+            is_once=bool(pushed.id),
         )
         await self.queue(event)
         return event.id

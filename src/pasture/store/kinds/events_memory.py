@@ -28,6 +28,7 @@ class MemoryEvents:
         self._claims: dict[Whose, dict[str, int]] = {}
         self._failed: dict[Whose, dict[int, None]] = {}
         self._numbers = itertools.count()
+        self._once: set[str] = set()
         self._noticed: dict[object, Noticed] = {}
         self.deliveries: list[Delivery] = []
 
@@ -51,6 +52,10 @@ class MemoryEvents:
             noticed(whose, due)
 
     async def put(self, event: Event) -> None:
+        if event.is_once and event.id in self._once:
+            return
+        if event.is_once:
+            self._once.add(event.id)
         number = next(self._numbers)
         self._events[number] = _Kept(event, event.accepted)
         self._queue(Whose(event.scope, event.name), number, event.accepted)

@@ -48,6 +48,9 @@ def _function(c: sqlite3.Connection, whose: Whose) -> int | None:
 
 
 def put(c: sqlite3.Connection, event: Event) -> None:
+    once = "INSERT OR IGNORE INTO kept_once VALUES (?, ?)"
+    if event.is_once and not c.execute(once, (event.id, event.accepted)).rowcount:
+        return
     (function,) = c.execute(
         "INSERT INTO functions (account, region, name, queued) VALUES (?, ?, ?, 1)"
         " ON CONFLICT DO UPDATE SET queued = queued + 1 RETURNING id",

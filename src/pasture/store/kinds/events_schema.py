@@ -41,6 +41,11 @@ SCHEMA = Schema(
             "CREATE INDEX deliveries_of_target ON deliveries (target, due) WHERE failed IS NULL",
             "CREATE INDEX deliveries_failed ON deliveries (failed) WHERE failed IS NOT NULL",
         ],
+        [
+            # Of events that are kept once: what comes again is known by its id, also when the first has run.
+            "CREATE TABLE kept_once (id TEXT NOT NULL PRIMARY KEY, accepted REAL NOT NULL) WITHOUT ROWID",
+            "CREATE INDEX kept_once_accepted ON kept_once (accepted)",
+        ],
     ],
     shrinks=True,
 )
@@ -67,11 +72,13 @@ def _forget_failed(c: sqlite3.Connection, before: float) -> bool:
     gone = c.execute("SELECT seq FROM events WHERE failed < ? ORDER BY failed LIMIT ?", (before, _STEP)).fetchall()
     for (seq,) in gone:
         forget_failed_event(c, seq)
+    once = "SELECT id FROM kept_once WHERE accepted < ? ORDER BY accepted LIMIT ?"
+    forgotten = c.execute(f"DELETE FROM kept_once WHERE id IN ({once})", (before, _STEP)).rowcount  # noqa: S608
     deliveries = "SELECT seq FROM deliveries WHERE failed < ? ORDER BY failed LIMIT ?"
     count = c.execute(f"DELETE FROM deliveries WHERE seq IN ({deliveries})", (before, _STEP)).rowcount  # noqa: S608
     if count:
         c.execute("UPDATE totals SET failed_deliveries = failed_deliveries - ?", (count,))
-    return bool(gone or count)
+    return bool(gone or count or forgotten)
 
 
 def forget_failed_event(c: sqlite3.Connection, seq: int) -> None:

@@ -1,0 +1,1 @@
+"""What fires by the clock or by an event: EventBridge Scheduler's schedules, and rules of event buses."""
