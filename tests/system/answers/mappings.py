@@ -40,12 +40,16 @@ _STREAMS = {
     "StateTransitionReason": "User action",
 }
 
-_UNREAD = {"LastProcessingResult": "PROBLEM: This source cannot be read: sources of kind Kinesis are not built yet"}
-_UNREACHED = {
-    "LastProcessingResult": "PROBLEM: This Pasture has no neighbour that serves sqs: name one under [neighbours] in the "
-    'configuration (`sqs = "URL"`) or with --neighbour, or start it with --with-aws.'
-}
-"""What pollers find where no server of queues is beside this one."""
+
+def _unreached(service: str) -> dict[str, Any]:
+    """What a poller finds where no such server is beside this one."""
+    told = f"PROBLEM: This Pasture has no neighbour that serves {service}: name one under [neighbours] in the "
+    how = f'configuration (`{service} = "URL"`) or with --neighbour, or start it with --with-aws.'
+    return {"LastProcessingResult": told + how}
+
+
+_UNREACHED = _unreached("sqs")
+_UNREAD = _unreached("kinesis")
 
 MAPPINGS: list[Step] = [
     made("m"),
