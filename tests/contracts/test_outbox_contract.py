@@ -16,6 +16,7 @@ from pasture.store.outbox import Outbox
 
 NOW = 1_700_000_000.0
 A, B = "arn:aws:sqs:us-east-1:000000000000:a", "arn:aws:sqs:us-east-1:000000000000:b"
+F = Whose(Scope(), "f")
 
 Add = Callable[[Sequence[Delivery]], Awaitable[None]]
 
@@ -110,3 +111,46 @@ async def test_who_listens_is_woken_when_something_was_added(case: Case) -> None
     stop()
     await case.add([a_delivery(A, "d2")])
     assert woken == ["a"]
+
+
+async def test_what_has_failed_is_shown_to_people_those_given_up_first(case: Case) -> None:
+    await case.add([a_delivery(A, "d1"), a_delivery(B, "d2"), a_delivery(A, "d3"), a_delivery(A, "d4", name="g")])
+    await case.outbox.postpone("d1", NOW + 60, "no answer")
+    await case.outbox.give_up("d2", "no such queue")
+    await case.outbox.give_up("d4", "no such queue")
+    told = await case.outbox.troubles(F, 10)
+    assert (told.waiting, told.failed) == (1, 1)
+    assert [(one.id, one.target, one.attempts, one.size, one.error) for one in told.first] == [
+        ("d2", B, 1, 17, "no such queue"),
+        ("d1", A, 1, 17, "no answer"),
+    ]
+    assert (told.first[0].failed is None, told.first[1].failed, told.first[1].due) == (False, None, NOW + 60)
+    assert [one.id for one in (await case.outbox.troubles(F, 1)).first] == ["d2"]
+
+
+async def test_what_was_given_up_is_delivered_again_as_if_it_were_new(case: Case) -> None:
+    await case.add([a_delivery(A, "d1"), a_delivery(B, "d2"), a_delivery(B, "d3"), a_delivery(A, "d4", name="g")])
+    for id_ in ("d1", "d2", "d3", "d4"):
+        await case.outbox.give_up(id_, "no such queue")
+    woken: list[str] = []
+    case.outbox.on_added(lambda: woken.append("a"))
+    assert await case.outbox.deliver_again(F, NOW + 900, "d2") == 1
+    assert await case.outbox.due(NOW + 900, 10) == [a_delivery(B, "d2", redriven=NOW + 900)]
+    assert woken
+    assert await case.outbox.deliver_again(F, NOW + 950) == 2
+    assert await case.outbox.deliver_again(F, NOW + 950) == 0
+    assert ids(await case.outbox.due(NOW + 950, 10)) == ["d2", "d1", "d3"]
+    assert (await case.outbox.troubles(F, 10)).first == []
+    await case.outbox.delivered("d1")
+    assert ids(await case.outbox.due(NOW + 950, 10, resting=frozenset({B}))) == []
+
+
+async def test_what_was_given_up_can_be_forgotten(case: Case) -> None:
+    await case.add([a_delivery(A, "d1"), a_delivery(A, "d2"), a_delivery(A, "d3"), a_delivery(A, "d4")])
+    for id_ in ("d1", "d2", "d3"):
+        await case.outbox.give_up(id_, "no such queue")
+    assert await case.outbox.forget(F, "d4") == 0
+    assert await case.outbox.forget(F, "d1") == 1
+    assert await case.outbox.forget(F) == 2
+    assert (await case.outbox.troubles(F, 10)).failed == 0
+    assert ids(await case.outbox.due(NOW, 10)) == ["d4"]

@@ -33,7 +33,16 @@ TOLD = {
     "FailedEvents": [
         {**EVENT, "Id": "id-3", "State": "failed", "Condition": "RetriesExhausted", "GivenUp": time.time() - 3600}
     ],
-}
+    "WaitingDeliveries": 0,
+    "FailedDeliveries": 1,
+    "Deliveries": [
+        {
+            "Id": "id-4", "State": "failed", "Kind": "destination", "Target": "arn:aws:sqs:us-east-1:000000000000:gone",
+            "Qualifier": "$LATEST", "Condition": "Success", "Created": 1.0, "Attempts": 7, "BodyBytes": 512,
+            "LastError": "no such queue", "GivenUp": time.time() - 60,
+        }
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -53,6 +62,11 @@ def test_people_are_shown_counts_and_a_line_for_each_of_the_first(endpoint: Endp
     assert lines[7].split()[0] == "id-3"
     assert lines[7].split()[2:5] == ["ago", "RetriesExhausted", "1"]
     assert re.fullmatch(r"1:\d\d:\d\d", lines[7].split()[1])
+    assert lines[9] == "Deliveries to destinations: 1 given up, 0 tried again."
+    assert lines[12].split()[:2] == ["id-4", "failed"]
+    assert lines[12].split()[3:] == [
+        "ago", "arn:aws:sqs:us-east-1:000000000000:gone", "Success", "7", "no", "such", "queue",
+    ]  # fmt: skip
 
 
 def test_programs_are_told_all_of_it_and_the_call_is_signed(endpoint: Endpoint) -> None:
@@ -72,6 +86,24 @@ def test_what_is_queued_or_has_failed_is_purged(endpoint: Endpoint) -> None:
 def test_what_has_failed_is_redriven(endpoint: Endpoint) -> None:
     endpoint.answers = {f"POST {PAGE}/redrive": answer({"Redriven": 2})}
     assert run("events", "redrive", "hello").stdout == "2 events are queued again.\n"
+
+
+def test_what_was_given_up_of_deliveries_is_redriven_and_purged_by_itself(endpoint: Endpoint) -> None:
+    endpoint.answers = {
+        f"POST {PAGE}/redrive": answer({"Redriven": 1}),
+        f"POST {PAGE}/purge": answer({"Purged": 2}),
+    }
+    said = run("events", "redrive", "hello", "--deliveries", "--id", "id/4").stdout
+    assert said == "1 deliveries are queued again.\n"
+    assert run("events", "purge", "hello", "--deliveries").stdout == "2 deliveries are purged.\n"
+    assert [request.raw_query for request in endpoint.asked] == ["deliveries=true&id=id%2F4", "deliveries=true"]
+
+
+def test_options_that_do_not_go_together_are_said(endpoint: Endpoint) -> None:
+    for words in (("redrive", "hello", "--id", "x"), ("purge", "hello", "--failed", "--deliveries")):
+        result = run("events", *words)
+        assert (result.exit_code, "deliver" in result.output) == (2, True)
+    assert endpoint.asked == []
 
 
 def test_a_function_with_the_name_of_a_command_is_shown_by_show(endpoint: Endpoint) -> None:

@@ -262,6 +262,33 @@ def test_what_the_role_may_not_use_is_refused_and_given_up_when_it_may_no_more(h
     assert metric(here, "DestinationDeliveryFailures", "writes") >= 2
 
 
+def pasture(server: Server, *arguments: str) -> str:
+    command = [sys.executable, "-m", "pasture", *arguments, "--data-dir", str(server.data)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_what_could_not_be_delivered_is_shown_and_delivered_when_it_is_redriven(here: Server) -> None:
+    url, queue = a_queue(here, "comes-back")
+    here.deploy("insists", ECHO)
+    settle(here, "insists", success=queue)
+    here.client("sqs").delete_queue(QueueUrl=url)
+    request = send(here, "insists", {"a": 1})
+
+    def told() -> Any:
+        return json.loads(pasture(here, "events", "insists", "--output", "json"))
+
+    until(lambda: told()["FailedDeliveries"])
+    (delivery,) = told()["Deliveries"]
+    assert (delivery["State"], delivery["Target"], delivery["Condition"]) == ("failed", queue, "Success")
+    assert delivery["Attempts"] > 1
+    assert "1 given up, 0 tried again." in pasture(here, "events", "insists")
+    url, _ = a_queue(here, "comes-back")
+    said = pasture(here, "events", "redrive", "insists", "--deliveries", "--id", delivery["Id"])
+    assert said == "1 deliveries are queued again.\n"
+    check_record(json.loads(receive(here, url)["Body"]), "insists", request, "Success", {"a": 1})
+    until(lambda: not told()["Deliveries"])
+
+
 def metric(server: Server, name: str, function: str) -> float:
     now = datetime.now(UTC)
     points: Any = server.client("cloudwatch").get_metric_statistics(

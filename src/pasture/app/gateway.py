@@ -112,8 +112,8 @@ def _pages(
     status = StatusPage(
         parts.pool.assignment, invoking.direct.admission, lambda: parts.isolation.stock, authenticator, authorise
     )
-    queue, invoker = invoking.events.queue, invoking.events.invoker
-    events = EventsPage(queue, invoker, parts.catalog.find, parts.clock, authenticator, authorise)
+    kept, find = invoking.events, parts.catalog.find
+    events = EventsPage(kept.queue, kept.outbox, kept.invoker, find, parts.clock, authenticator, authorise)
     hooks = HooksPage(settings.push_hooks, invoking.accepting)
     own: dict[str, PlainHandler] = {METRICS: metrics, STATUS: status, EVENTS: events, HOOKS: hooks}
     return {DOWNLOADS: downloads, "/_pasture/health": _health, **own}

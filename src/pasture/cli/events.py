@@ -75,39 +75,70 @@ def show(target: Target, name: str, limit: int, as_json: bool) -> None:
             ("ID", "GIVEN UP", "CONDITION", "ATTEMPTS", "SIZE", "LAST ERROR"),
             [_failed_row(event) for event in told["FailedEvents"]],
         )
+    if told["Deliveries"]:
+        failed, waiting = told["FailedDeliveries"], told["WaitingDeliveries"]
+        click.echo(f"\nDeliveries to destinations: {failed:,} given up, {waiting:,} tried again.\n")
+        print_table(
+            ("ID", "STATE", "WHEN", "TARGET", "CONDITION", "ATTEMPTS", "LAST ERROR"),
+            [_delivery_row(delivery) for delivery in told["Deliveries"]],
+        )
+
+
+_deliveries = click.option("--deliveries", is_flag=True, help="What could not be delivered to destinations instead.")
+_one = click.option("--id", "id_", metavar="ID", default="", help="Only this one of the deliveries.")
 
 
 @events.command()
 @click.argument("name")
 @click.option("--failed", is_flag=True, help="Forget what has failed, and leave what is queued.")
+@_deliveries
+@_one
 @options.target
-def purge(target: Target, name: str, failed: bool) -> None:
+def purge(target: Target, name: str, failed: bool, deliveries: bool, id_: str) -> None:
     """Forget the events of a function that are queued; those that run go on.
 
     \b
     Example:
       pasture events purge hello
+      pasture events purge hello --deliveries
     """
-    told = ask(target, f"{_path(name)}/purge{'?failed=true' if failed else ''}", "POST", READ_SECONDS)
-    click.echo(f"{told['Purged']:,} events are purged.")
+    if failed and (deliveries or id_):
+        raise click.UsageError("--failed is of events: it does not go with --deliveries.")
+    told = ask(target, _verb(name, "purge", deliveries, id_, failed=failed), "POST", READ_SECONDS)
+    click.echo(f"{told['Purged']:,} {_what(deliveries)} are purged.")
 
 
 @events.command()
 @click.argument("name")
+@_deliveries
+@_one
 @options.target
-def redrive(target: Target, name: str) -> None:
+def redrive(target: Target, name: str, deliveries: bool, id_: str) -> None:
     """Queue again what has failed of a function, as if it were new.
 
     \b
     Example:
       pasture events redrive hello
+      pasture events redrive hello --deliveries
     """
-    told = ask(target, f"{_path(name)}/redrive", "POST", READ_SECONDS)
-    click.echo(f"{told['Redriven']:,} events are queued again.")
+    told = ask(target, _verb(name, "redrive", deliveries, id_), "POST", READ_SECONDS)
+    click.echo(f"{told['Redriven']:,} {_what(deliveries)} are queued again.")
 
 
 def _path(name: str) -> str:
     return f"{_PATH}/{quote(name, safe='')}"
+
+
+def _verb(name: str, verb: str, deliveries: bool, id_: str, *, failed: bool = False) -> str:
+    if id_ and not deliveries:
+        raise click.UsageError("--id is of a delivery: it goes with --deliveries.")
+    chosen = {"failed": failed and "true", "deliveries": deliveries and "true", "id": id_}
+    query = urlencode({key: value for key, value in chosen.items() if value})
+    return f"{_path(name)}/{verb}{'?' if query else ''}{query}"
+
+
+def _what(deliveries: bool) -> str:
+    return "deliveries" if deliveries else "events"
 
 
 def _row(event: dict[str, Any]) -> tuple[str, ...]:
@@ -132,6 +163,21 @@ def _failed_row(event: dict[str, Any]) -> tuple[str, ...]:
         str(event["Attempts"]),
         size(event["PayloadBytes"]),
         event["LastError"],
+    )
+
+
+def _delivery_row(delivery: dict[str, Any]) -> tuple[str, ...]:
+    when = f"in {_duration(delivery.get('NextAttempt', 0) - time.time())}"
+    if delivery["State"] == "failed":
+        when = f"{_duration(time.time() - delivery['GivenUp'])} ago"
+    return (
+        delivery["Id"],
+        delivery["State"],
+        when,
+        delivery["Target"],
+        delivery["Condition"],
+        str(delivery["Attempts"]),
+        delivery["LastError"],
     )
 
 

@@ -167,7 +167,7 @@ class Delivering:
         await self._outbox.give_up(delivery.id, why)
 
     def _is_old(self, delivery: Delivery, now: float, age: float = AGE_SECONDS) -> bool:
-        return now - delivery.created >= age * self._scale
+        return now - max(delivery.created, delivery.redriven) >= age * self._scale
 
     async def _attempt(self, delivery: Delivery) -> None:
         """Raises Undeliverable or Unreachable, whatever happens: nothing may be tried without a pause."""

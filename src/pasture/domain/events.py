@@ -83,3 +83,5 @@ class Delivery:
     """Message attributes of a dead letter: name → (`String` or `Number`, value)."""
     attempts: int = 0
     """Deliveries that failed."""
+    redriven: float = 0.0
+    """When somebody had it delivered again: its age counts from there."""

@@ -46,6 +46,13 @@ SCHEMA = Schema(
             "CREATE TABLE kept_once (id TEXT NOT NULL PRIMARY KEY, accepted REAL NOT NULL) WITHOUT ROWID",
             "CREATE INDEX kept_once_accepted ON kept_once (accepted)",
         ],
+        [
+            # Whose event a delivery tells of. Those that have failed are found by it: they are few.
+            "ALTER TABLE deliveries ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+            """UPDATE deliveries SET owner = json_extract(record, '$.scope.account') || '/'
+                || json_extract(record, '$.scope.region') || '/' || json_extract(record, '$.name')""",
+            "CREATE INDEX troubled_deliveries ON deliveries (owner, failed, due) WHERE attempts > 0",
+        ],
     ],
     shrinks=True,
 )

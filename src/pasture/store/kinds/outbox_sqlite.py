@@ -12,6 +12,9 @@ import msgspec
 
 from pasture.domain.events import Delivery
 from pasture.store.database import Database
+from pasture.store.events import Whose
+from pasture.store.kinds import troubled_deliveries
+from pasture.store.outbox import Troubles
 
 
 class SqliteOutbox:
@@ -57,6 +60,22 @@ class SqliteOutbox:
     async def give_up(self, id_: str, error: str) -> None:
         await self._database.write(lambda c: _give_up(c, id_, error, self._now(), self._kept))
 
+    async def troubles(self, whose: Whose, limit: int) -> Troubles:
+        return await self._database.read(lambda c: troubled_deliveries.troubles(c, whose, limit))
+
+    async def deliver_again(self, whose: Whose, now: float, id_: str = "") -> int:
+        total = 0
+        while count := await self._database.write(lambda c: troubled_deliveries.deliver_again(c, whose, now, id_)):
+            total += count
+            self.has_more()
+        return total
+
+    async def forget(self, whose: Whose, id_: str = "") -> int:
+        total = 0
+        while count := await self._database.write(lambda c: troubled_deliveries.forget(c, whose, id_)):
+            total += count
+        return total
+
     def on_added(self, wake: Callable[[], None]) -> Callable[[], None]:
         token = object()
         self._wakes[token] = wake
@@ -76,9 +95,10 @@ def add_deliveries(c: sqlite3.Connection, deliveries: Iterable[Delivery]) -> Non
             (delivery.target,),
         ).fetchone()
         c.execute(
-            "INSERT INTO deliveries (id, target, due, attempts, record, body) VALUES (?, ?, ?, ?, ?, ?)",
-            (delivery.id, target, delivery.created, delivery.attempts, _record(delivery), delivery.body),
-        )
+            "INSERT INTO deliveries (id, target, due, attempts, record, body, owner) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (delivery.id, target, delivery.created, delivery.attempts, _record(delivery), delivery.body,
+             troubled_deliveries.owner(Whose(delivery.scope, delivery.name))),
+        )  # fmt: skip
 
 
 def _record(delivery: Delivery) -> str:
