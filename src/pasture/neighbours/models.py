@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
@@ -11,6 +12,8 @@ from botocore.parsers import ResponseParser, create_parser
 from botocore.serialize import Serializer, create_serializer
 
 from pasture.neighbours.caller import NoNeighbour
+
+_JSON = frozenset({"json", "rest-json"})
 
 
 class Wire(NamedTuple):
@@ -26,9 +29,23 @@ class Wire(NamedTuple):
         return written
 
     def read(self, operation: str, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        shape: Any = self.operation(operation).output_shape  # None where there is none, as botocore's own client has it
-        told = {"status_code": status, "headers": headers, "body": body, "context": {}}
+        """Raises ValueError or ResponseParserError for what is no answer."""
+        model = self.operation(operation)
+        shape: Any = model.output_shape  # None where there is none, as botocore's own client has it
+        is_stream = status < 300 and model.has_streaming_output
+        if status < 300 and body and not is_stream and self.model.resolved_protocol in _JSON:
+            # botocore's parser takes what is no JSON for an answer without members.
+            msgspec.json.decode(body, type=dict[str, Any])
+        # And what is no bytes it leaves as it is: a stream need not be text.
+        told = {
+            "status_code": status,
+            "headers": headers,
+            "body": bytearray(body) if is_stream else body,
+            "context": {},
+        }
         parsed: dict[str, Any] = self.parser.parse(told, shape)
+        if is_stream:
+            parsed[shape.serialization["payload"]] = body
         return parsed
 
     def operation(self, name: str) -> OperationModel:
