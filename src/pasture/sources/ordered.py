@@ -65,9 +65,16 @@ class Part(Protocol[R]):
 
 class OrderedReader(Generic[R]):
     def __init__(
-        self, mapping: EventSourceMapping, tools: Tools, part: Part[R], rules: Rules, *, window: float = 0.0
+        self,
+        mapping: EventSourceMapping,
+        tools: Tools,
+        part: Part[R],
+        rules: Rules,
+        *,
+        window: float = 0.0,
+        room: int = PAYLOAD_MAX,
     ) -> None:
-        """`window`: of mappings that have none of their own, in seconds."""
+        """`window`: of mappings that have none of their own, in seconds. `room`: bytes of an event at most."""
         self._mapping = mapping
         self._tools = tools
         self._part = part
@@ -78,7 +85,8 @@ class OrderedReader(Generic[R]):
         self._pending_bytes = 0
         self._lanes = mapping.parallelization_factor or 1
         self._most = mapping.batch_size * self._lanes
-        self._most_bytes = (PAYLOAD_MAX - _AROUND) * self._lanes
+        self._room = room - _AROUND
+        self._most_bytes = self._room * self._lanes
         self._closing = asyncio.Event()
         self._committing = asyncio.Lock()
         self._collecting: asyncio.Task[list[R]] | None = None
@@ -106,19 +114,42 @@ class OrderedReader(Generic[R]):
                 raise
             finally:
                 self._collecting = None
-            if not records:
+            await self._before(records)
+            if records and not self._closing.is_set():
+                await self._bring_through(records)
+            elif self._part.has_ended and not self._closing.is_set():
                 return True
-            await self._bring_through(records)
         return False
+
+    # What kinds of reading differ in...
+
+    def _patience(self) -> float:
+        """Seconds to wait for the first record of a batch, before it is asked whether time has come."""
+        return _IDLE_SECONDS
+
+    def _has_time_come(self) -> bool:
+        """Something is to be done, even if no record comes."""
+        return False
+
+    def _goes_with(self, first: R, record: R) -> bool:  # noqa: ARG002
+        """Whether both may be in one batch."""
+        return True
+
+    async def _before(self, records: Sequence[R]) -> None:
+        """What is to be done before these are handed over; there are none at the part's end, or when time has come."""
 
     # Collecting...
 
     async def _collect(self) -> list[R]:
-        """As many as fit in a batch of each lane: by number, by size, by time. None at the part's end."""
+        """As many as fit in a batch of each lane: by number, by size, by time. None at the part's end, or when its time
+        has come.
+        """
         while not self._pending:
             if self._part.has_ended:
                 return []
-            await self._read(_IDLE_SECONDS)
+            await self._read(self._patience())
+            if not self._pending and self._has_time_come():
+                return []
         closes = self._tools.clock.monotonic() + self._window
         while len(self._pending) < self._most and self._pending_bytes < self._most_bytes:
             left = closes - self._tools.clock.monotonic()
@@ -139,7 +170,7 @@ class OrderedReader(Generic[R]):
         left = self._most_bytes
         while self._pending and len(taken) < self._most:
             record, size = self._pending[0]
-            if size > left and taken:
+            if taken and (size > left or not self._goes_with(taken[0], record)):
                 break
             self._pending.popleft()
             self._pending_bytes -= size
@@ -170,7 +201,7 @@ class OrderedReader(Generic[R]):
             size = self._part.size(record)
             if not batches or size > left or len(batches[-1]) == self._mapping.batch_size:
                 batches.append([])
-                left = PAYLOAD_MAX - _AROUND
+                left = self._room
             batches[-1].append(record)
             left -= size
         return deque(Batch(tuple(batch)) for batch in batches)
@@ -196,7 +227,7 @@ class OrderedReader(Generic[R]):
                 await self._commit(progress)
             work.extendleft(reversed(settled.rest))
             if settled.rest:
-                await self._pause(min(_DELAY_MAX, _FIRST_DELAY * 2 ** min(setbacks, 10)))
+                await self._back_off(setbacks)
                 setbacks += 1
             else:
                 setbacks = 0
@@ -211,7 +242,7 @@ class OrderedReader(Generic[R]):
         old, young = expired(batch, self._rules, self._tools.clock.now())
         if old is not None:
             await self._give_up(old, Because.AGE, None)
-        if young is not None and _AROUND + self._part.size(young.records[0]) > PAYLOAD_MAX:
+        if young is not None and self._part.size(young.records[0]) > self._room:
             # Such a one is alone in its batch.
             self._tools.told("PROBLEM: A record is larger than 6 MB and was dropped")
             await self._give_up(young, Because.SIZE, None)
@@ -243,10 +274,10 @@ class OrderedReader(Generic[R]):
             await self._part.tell(batch, because, ran, self._tools.clock.now())
             self._count("OnFailureDestinationDeliveredEventCount", len(batch.records))
 
-    async def _pause(self, seconds: float) -> None:
+    async def _back_off(self, setbacks: int) -> None:
         """Shorter when stopped."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(_DELAY_MAX, _FIRST_DELAY * 2.0 ** min(setbacks, 10))):
                 await self._closing.wait()
         except TimeoutError:
             pass

@@ -29,6 +29,8 @@ class Answer(NamedTuple):
     records: Sequence[StreamRecord]
     iterator: str | None
     """None when the shard is closed, and all of it was read."""
+    is_behind: bool = False
+    """There is more, though this may be nothing."""
 
 
 class Stream(Protocol):
@@ -71,6 +73,7 @@ class ShardReading:
         self._earliest = 0.0
         self._empty = 0
         self.has_ended = False
+        self.is_behind = False
         self.committed = sequence
 
     def __repr__(self) -> str:
@@ -92,6 +95,7 @@ class ShardReading:
             self._wait(self._stream.pace)
             return ()
         self._iterator = answer.iterator
+        self.is_behind = answer.is_behind
         self.has_ended = answer.iterator is None
         self._empty = 0 if answer.records else self._empty + 1
         pace = self._stream.pace if self._empty < _IDLE_READS else max(_IDLE_PACE, self._stream.pace)
@@ -140,9 +144,9 @@ class ShardReading:
         await self._tools.deliver(delivery(self._mapping, body, because, now))
 
 
-def position(sequence: str, *, done: bool = False) -> bytes:
+def position(sequence: str, *, done: bool = False, **more: Any) -> bytes:
     """As it is kept."""
-    return msgspec.json.encode({"sequence": sequence, "done": done})
+    return msgspec.json.encode({"sequence": sequence, "done": done, **more})
 
 
 def kept(value: bytes) -> Mapping[str, Any]:

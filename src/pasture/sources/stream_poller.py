@@ -17,6 +17,8 @@ from pasture.sources.shard import ShardReading, Stream, kept, position
 from pasture.sources.shards import ready
 from pasture.sources.source import Tools
 from pasture.sources.stream_records import StreamRecord
+from pasture.sources.windowed import WindowedReader, WindowedShard
+from pasture.sources.windows import Window, window_that_was_kept
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class StreamPoller:
         self._actions = actions
         self._begun = 0.0
         self._positions: dict[str, str] = {}
+        self._windows: dict[str, Window | None] = {}
+        """Those that are open."""
         self._done: set[str] = set()
         self._readers: dict[str, OrderedReader[StreamRecord] | None] = {}
         """None: between two tries."""
@@ -86,8 +90,10 @@ class StreamPoller:
                 pass
 
     async def _load(self) -> None:
-        found = {part: kept(value) for part, value in (await self._tools.checkpoints.load()).items()}
+        loaded = await self._tools.checkpoints.load()
+        found = {part: kept(value) for part, value in loaded.items()}
         begun = found.pop(_BEGUN, None)
+        self._windows = {shard: window_that_was_kept(loaded[shard]) for shard in found}
         self._positions = {shard: at["sequence"] for shard, at in found.items()}
         self._done = {shard for shard, at in found.items() if at["done"]}
         # When it was enabled, not when this has come to look: what came between the two is wanted.
@@ -111,6 +117,7 @@ class StreamPoller:
             await self._tools.checkpoints.drop(shard)
             self._done.discard(shard)
             self._positions.pop(shard, None)
+            self._windows.pop(shard, None)
 
     async def _read(self, shard: str) -> None:
         """To its end, or until stopped."""
@@ -135,15 +142,21 @@ class StreamPoller:
 
     async def _read_on(self, shard: str) -> bool:
         """From its checkpoint; whether it has come to its end."""
-        reading = ShardReading(
-            self._mapping, self._tools, self._stream, shard, self._positions.get(shard, ""), self._begun
-        )
-        reader = OrderedReader(self._mapping, self._tools, reading, Rules.of(self._mapping))
+        reading, reader = self._reader(shard)
         self._readers[shard] = reader
         try:
             return await reader.run()
         finally:
             self._positions[shard] = reading.committed
+
+    def _reader(self, shard: str) -> tuple[ShardReading, OrderedReader[StreamRecord]]:
+        mapping, tools, rules = self._mapping, self._tools, Rules.of(self._mapping)
+        at = self._positions.get(shard, "")
+        if not mapping.tumbling_window_seconds:
+            reading = ShardReading(mapping, tools, self._stream, shard, at, self._begun)
+            return reading, OrderedReader(mapping, tools, reading, rules)
+        windowed = WindowedShard(mapping, tools, self._stream, shard, at, self._begun, self._windows)
+        return windowed, WindowedReader(mapping, tools, windowed, rules)
 
     async def _end(self, shard: str) -> None:
         await self._tools.checkpoints.save(shard, position(self._positions[shard], done=True))
@@ -162,9 +175,7 @@ class StreamPoller:
 
 
 def make_poller(mapping: EventSourceMapping, tools: Tools, stream: Stream, actions: Sequence[str]) -> StreamPoller:
-    """`actions`: what the role needs. Raises ImportError for what is not built."""
-    if mapping.tumbling_window_seconds:
-        raise ImportError("tumbling windows are not built yet", name=mapping.kind)
+    """`actions`: what the role needs."""
     return StreamPoller(mapping, tools, stream, actions)
 
 

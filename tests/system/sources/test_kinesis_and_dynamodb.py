@@ -5,6 +5,7 @@ import signal
 import uuid
 from base64 import b64decode
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def handler(event, context):
     stops = [r["kinesis"]["sequenceNumber"] for r, text in zip(event["Records"], told) if text.startswith("stop")]
     if stops and len(told) > 1:
         return {"batchItemFailures": [{"itemIdentifier": stops[0]}]}
+    if "window" in event:
+        return {"state": {"count": event["state"].get("count", 0) + len(told)}}
 """
 
 
@@ -236,11 +239,17 @@ def test_a_stream_that_is_gone_and_a_role_that_may_not_read_are_named(server: Se
     until(lambda: other.problem() == words)
 
 
-def test_a_mapping_with_a_tumbling_window_says_that_it_is_not_read(
-    server: Server, stream: Stream, tmp_path: Path
-) -> None:
-    one = Reads(server, tmp_path, stream.arn, TumblingWindowInSeconds=30)
-    until(lambda: one.problem() == "PROBLEM: This source cannot be read: tumbling windows are not built yet")
+def test_a_window_has_a_state_and_an_end(server: Server, stream: Stream, tmp_path: Path) -> None:
+    one = Reads(server, tmp_path, stream.arn, TumblingWindowInSeconds=2, BatchSize=1)
+    stream.put("a", "b")
+    until(lambda: one.texts() == ["a", "b"] and one.events()[-1]["isFinalInvokeForWindow"])
+    ends = [event for event in one.events() if event["isFinalInvokeForWindow"]]
+    assert sum(event["state"]["count"] for event in ends) == 2
+    first, last = one.events()[0], one.events()[-1]
+    assert (first["state"], first["shardId"], first["eventSourceARN"]) == ({}, "shardId-000000000000", stream.arn)
+    begins, ends_at = (datetime.fromisoformat(first["window"][name]) for name in ("start", "end"))
+    assert (ends_at - begins).total_seconds() == 2
+    assert (last["Records"], last["isWindowTerminatedEarly"]) == ([], False)
 
 
 def a_table(dynamodb: Any) -> tuple[str, str]:

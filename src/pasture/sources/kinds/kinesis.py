@@ -61,7 +61,7 @@ class KinesisStream:
         asked = {"ShardIterator": iterator, "Limit": min(most, _AT_ONCE), "StreamARN": self.arn}
         answer = await self._call("GetRecords", asked)
         records = [self._record(shard, record) for record in answer.get("Records", [])]
-        return Answer(records, answer.get("NextShardIterator") or None)
+        return Answer(records, answer.get("NextShardIterator") or None, answer.get("MillisBehindLatest", 0) > 0)
 
     async def _iterator(self, shard: str, type_: str, **more: Any) -> str:
         asked = {"StreamARN": self.arn, "ShardId": shard, "ShardIteratorType": type_, **more}
